@@ -1,0 +1,117 @@
+/* The sanitizer's JSON text source: reads by json_reader, decides by the rules, copies tokens. */
+#include <string.h>
+
+#include "payload/sanitize.h"
+
+typedef struct source {
+  mp_sanitizer sanitizer;
+  mp_json reader;
+  mp_buf *out;
+} source;
+
+static void value(source *s, const mp_rule *rule);
+
+/* The object's model may be named by any of its keys: looks ahead with a reader of its own. Mostly the
+ * first key is it. Errors are left for the pass that follows. */
+static mp_rule look_ahead(source *s, const mp_rule *rule, mp_buf *type) {
+  mp_type_keys keys = mp_rule_type_keys(rule);
+  const char *found = NULL;
+  mp_json peek;
+  mp_span key;
+
+  if (!keys.names[0]) return mp_rule_of_object(&s->sanitizer, rule, NULL, "", 0);
+  mp_json_init(&peek, s->reader.text, s->reader.len, "", NULL);
+  peek.at = s->reader.at;
+  mp_json_begin_object(&peek);
+  while (!found && mp_json_next_key(&peek, &key)) {
+    for (int i = 0; i < 2 && keys.names[i]; i++) {
+      if (strlen(keys.names[i]) == key.len && memcmp(keys.names[i], key.data, key.len) == 0) {
+        found = keys.names[i];
+      }
+    }
+    if (found && mp_json_type_of(&peek) == MP_JSON_STRING)
+      mp_json_string(&peek, type);
+    else
+      found = NULL, mp_json_skip(&peek, NULL);
+  }
+  mp_json_free(&peek);
+  return mp_rule_of_object(&s->sanitizer, rule, found, type->data ? type->data : "", type->len);
+}
+
+static void object(source *s, const mp_rule *rule) {
+  mp_rule own;
+  bool first = true;
+  mp_buf type;
+  mp_span key;
+
+  mp_buf_init(&type, MP_BUF_NO_LIMIT);
+  own = look_ahead(s, rule, &type);
+  mp_buf_free(&type);
+  if (own.kind == MP_RULE_NULL) {
+    mp_buf_add(s->out, "null", 4);
+    mp_json_skip(&s->reader, NULL);
+    return;
+  }
+  mp_buf_add_char(s->out, '{');
+  mp_json_begin_object(&s->reader);
+  while (mp_json_next_key(&s->reader, &key)) {
+    mp_rule of_key = mp_rule_of_key(&s->sanitizer, &own, key.data, key.len);
+    const mp_json_frame *frame = &s->reader.frames[s->reader.depth - 1];
+    if (of_key.kind == MP_RULE_DROP) {
+      mp_json_skip(&s->reader, NULL);
+      continue;
+    }
+    if (!first) mp_buf_add_char(s->out, ',');
+    first = false;
+    mp_buf_add(s->out, frame->key.data - 1, frame->key.len + 2); /* as written, in its quotes */
+    mp_buf_add_char(s->out, ':');
+    value(s, &of_key);
+  }
+  mp_buf_add_char(s->out, '}');
+}
+
+static void array(source *s, const mp_rule *rule) {
+  bool first = true;
+
+  mp_buf_add_char(s->out, '[');
+  mp_json_begin_array(&s->reader);
+  while (mp_json_next_element(&s->reader)) {
+    if (!first) mp_buf_add_char(s->out, ',');
+    first = false;
+    value(s, rule);
+  }
+  mp_buf_add_char(s->out, ']');
+}
+
+/* Recursion is bounded: the reader fails at MP_JSON_MAX_DEPTH, and a failed reader reads no more. */
+static void value(source *s, const mp_rule *rule) {
+  mp_json_type type = mp_json_type_of(&s->reader);
+  mp_span raw;
+
+  if (type == MP_JSON_OBJECT) {
+    object(s, rule);
+  } else if (type == MP_JSON_ARRAY) {
+    array(s, rule);
+  } else if (mp_json_scalar(&s->reader, &raw)) {
+    if (type != MP_JSON_NULL && !mp_rule_keeps_scalars(rule)) raw = (mp_span){"null", 4};
+    mp_buf_add(s->out, raw.data, raw.len);
+  }
+}
+
+mp_code mp_sanitize_json(const mp_schema *schema, const mp_model *model,
+                         const mp_sanitize_options *options, const char *root, const char *text,
+                         size_t len, mp_buf *out, mp_error *err) {
+  source s = {.sanitizer = {.schema = schema, .options = options}, .out = out};
+  mp_rule rule = mp_rule_of_entry(model);
+  mp_error why = {0};
+
+  mp_json_init(&s.reader, text, len, root, &why);
+  value(&s, &rule);
+  mp_json_end(&s.reader);
+  mp_json_free(&s.reader);
+  if (s.reader.failed) return mp_fail(err, why.code, "%s", why.message);
+  if (out->failed == MP_E2BIG) {
+    return mp_fail(err, MP_E2BIG, "%s: over the limit of %zu bytes", root, out->limit);
+  }
+  return out->failed == MP_OK ? MP_OK : mp_fail(err, out->failed, "out of memory");
+}
