@@ -1,0 +1,315 @@
+/* The libcurl multi loop. Runs on the delivery thread. libcurl's callbacks touch only their slot;
+ * nothing here calls Lua or takes a lock.
+ *
+ * A slot is an easy handle with what one request needs. Slots are pooled: a request sets the few
+ * options that differ, and libcurl keeps the connection. */
+#include "http/client.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "http/target.h"
+
+/* A response may be this long before the connection is cut; only its start is kept. Shorter bodies
+ * are read to their end, so that the connection can be used again. */
+#define RESPONSE_DRAIN ((size_t)1024 * 1024)
+#define RESPONSE_HEAD  ((size_t)64 * 1024)
+
+typedef struct slot {
+  mp_node node; /* in client->idle, or none while under way */
+  struct slot *prev_active, *next_active;
+  mp_client *client;
+  CURL *easy;
+  void *arg;
+  int64_t at_ms;
+  int64_t at_mono_us;
+  struct curl_slist id_line; /* first in the list; its tail is the target's, shared */
+  char id_text[80];
+  size_t head_bytes;
+  bool head_complete; /* of the last response head: the empty line after it came */
+  size_t body_bytes;
+  size_t kept;
+  bool cut; /* we ended the body: it passed RESPONSE_DRAIN */
+  char error[CURL_ERROR_SIZE];
+  char *response; /* response_keep bytes, allocated with the slot */
+} slot;
+
+struct mp_client {
+  mp_client_options options;
+  CURLM *multi;
+  mp_list idle;      /* of slots */
+  slot *active_head; /* of slots under way */
+  int active;
+};
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static CURLcode curl_started;
+
+/* Never undone: the host may use libcurl too. */
+static void start_curl(void) { curl_started = curl_global_init(CURL_GLOBAL_ALL); }
+
+static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
+  slot *s = arg;
+  size_t len = size * n;
+  size_t room = s->client->options.response_keep - s->kept;
+  size_t keep = len < room ? len : room;
+
+  memcpy(s->response + s->kept, bytes, keep);
+  s->kept += keep;
+  s->body_bytes += len;
+  if (s->body_bytes > RESPONSE_DRAIN) {
+    s->cut = true;
+    return 0; /* CURLE_WRITE_ERROR */
+  }
+  return len;
+}
+
+static size_t on_head(char *bytes, size_t size, size_t n, void *arg) {
+  slot *s = arg;
+  size_t len = size * n;
+
+  /* libcurl takes a head that ends with the connection for a whole one. */
+  if (len > 5 && memcmp(bytes, "HTTP/", 5) == 0) s->head_complete = false;
+  if (len <= 2 && (bytes[0] == '\r' || bytes[0] == '\n')) s->head_complete = true;
+  s->head_bytes += len;
+  return s->head_bytes > RESPONSE_HEAD ? 0 : len;
+}
+
+static void free_slot(slot *s) {
+  if (!s) return;
+  curl_easy_cleanup(s->easy);
+  free(s->response);
+  free(s);
+}
+
+static slot *new_slot(mp_client *client) {
+  slot *s = calloc(1, sizeof *s);
+  bool ok = true;
+
+  if (!s) return NULL;
+  s->client = client;
+  s->easy = curl_easy_init();
+  s->response = malloc(client->options.response_keep + 1);
+  if (!s->easy || !s->response) {
+    free_slot(s);
+    return NULL;
+  }
+#define SET(option, value) ok = ok && curl_easy_setopt(s->easy, option, value) == CURLE_OK
+  SET(CURLOPT_NOSIGNAL, 1L); /* other threads' signals are not ours */
+  SET(CURLOPT_POST, 1L);
+  SET(CURLOPT_FOLLOWLOCATION, 0L); /* a redirect could lead anywhere, and a POST would become a GET */
+  SET(CURLOPT_PROTOCOLS_STR, "http,https");
+  SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  SET(CURLOPT_WRITEFUNCTION, on_body);
+  SET(CURLOPT_WRITEDATA, s);
+  SET(CURLOPT_HEADERFUNCTION, on_head);
+  SET(CURLOPT_HEADERDATA, s);
+  SET(CURLOPT_ERRORBUFFER, s->error);
+  SET(CURLOPT_PRIVATE, s);
+#undef SET
+  if (!ok) {
+    free_slot(s);
+    return NULL;
+  }
+  return s;
+}
+
+mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_error *err) {
+  mp_client *c;
+
+  *out = NULL;
+  pthread_once(&curl_once, start_curl);
+  if (curl_started != CURLE_OK) {
+    return mp_fail(err, MP_EIO, "libcurl did not start: %s", curl_easy_strerror(curl_started));
+  }
+  c = calloc(1, sizeof *c);
+  if (!c) return mp_fail(err, MP_ENOMEM, "out of memory");
+  c->options = *options;
+  c->multi = curl_multi_init();
+  if (!c->multi) {
+    free(c);
+    return mp_fail(err, MP_ENOMEM, "out of memory");
+  }
+  /* Without it the cache follows the number of handles at this moment, and drops connections. */
+  curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)options->max_requests * 2);
+  *out = c;
+  return MP_OK;
+}
+
+void mp_client_free(mp_client *client) {
+  mp_node *n;
+  if (!client) return;
+  while ((n = mp_list_pop(&client->idle)) != NULL) free_slot(MP_CONTAINER(n, slot, node));
+  curl_multi_cleanup(client->multi);
+  free(client);
+}
+
+bool mp_client_room(const mp_client *client) {
+  return client->active < client->options.max_requests;
+}
+
+int mp_client_active(const mp_client *client) { return client->active; }
+
+static bool prepare(slot *s, const mp_request *request) {
+  const mp_target *t = request->target;
+  struct curl_slist *lines = mp_target_lines(request->target, request->event);
+  bool ok = lines != NULL;
+
+  if (request->id) {
+    snprintf(s->id_text, sizeof s->id_text, "webhook-id: %s", request->id);
+    s->id_line.data = s->id_text;
+    s->id_line.next = lines;
+    lines = &s->id_line;
+  }
+#define SET(option, value) ok = ok && curl_easy_setopt(s->easy, option, value) == CURLE_OK
+  SET(CURLOPT_URL, NULL); /* else a handle used before keeps the last request's */
+  SET(CURLOPT_CURLU, t->url);
+  SET(CURLOPT_HTTPHEADER, lines);
+  SET(CURLOPT_PROXY, t->proxy); /* never NULL: libcurl would ask the environment */
+  SET(CURLOPT_USERAGENT, t->user_agent);
+  SET(CURLOPT_TIMEOUT_MS, t->timeout_ms);
+  SET(CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout_ms);
+  SET(CURLOPT_POSTFIELDS, request->body);
+  SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+#undef SET
+  return ok;
+}
+
+mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg, mp_error *err) {
+  mp_node *n;
+  slot *s;
+
+  if (!mp_client_room(client)) return mp_fail(err, MP_EAGAIN, "too many requests under way");
+  n = mp_list_pop(&client->idle);
+  s = n ? MP_CONTAINER(n, slot, node) : new_slot(client);
+  if (!s) return mp_fail(err, MP_ENOMEM, "out of memory");
+  s->arg = arg;
+  s->head_bytes = s->body_bytes = s->kept = 0;
+  s->cut = s->head_complete = false;
+  s->error[0] = '\0';
+  s->at_ms = mp_wall_ms();
+  s->at_mono_us = mp_mono_us();
+  if (!prepare(s, request) || curl_multi_add_handle(client->multi, s->easy) != CURLM_OK) {
+    mp_list_push(&client->idle, &s->node);
+    return mp_fail(err, MP_ENOMEM, "out of memory");
+  }
+  s->prev_active = NULL;
+  s->next_active = client->active_head;
+  if (client->active_head) client->active_head->prev_active = s;
+  client->active_head = s;
+  client->active++;
+  return MP_OK;
+}
+
+static const char *class_of(CURLcode code) {
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return "dns";
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PROXY:
+    case CURLE_INTERFACE_FAILED:
+      return "connect";
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_USE_SSL_FAILED:
+      return "tls";
+    case CURLE_OPERATION_TIMEDOUT:
+      return "timeout";
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+      return "reset";
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_FAILED_INIT:
+      return "internal";
+    default:
+      return "response"; /* what came is not an HTTP response, or only a part of one */
+  }
+}
+
+/* Takes the slot out of the multi and reports it. */
+static void end(slot *s, mp_result *result) {
+  mp_client *c = s->client;
+
+  curl_multi_remove_handle(c->multi, s->easy);
+  if (s->prev_active)
+    s->prev_active->next_active = s->next_active;
+  else
+    c->active_head = s->next_active;
+  if (s->next_active) s->next_active->prev_active = s->prev_active;
+  c->active--;
+  result->at_ms = s->at_ms;
+  result->duration_us = mp_mono_us() - s->at_mono_us;
+  result->response = s->response;
+  result->response_len = s->kept;
+  c->options.done(c->options.owner, s->arg, result);
+  mp_list_push(&c->idle, &s->node);
+}
+
+static void complete(slot *s, CURLcode code) {
+  mp_result result = {.error = ""};
+  char text[64];
+  long status = 0;
+
+  curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+  if (s->head_bytes > RESPONSE_HEAD) {
+    result.error_class = "response";
+    result.error = "the response's header fields are over 64 KiB";
+  } else if (code != CURLE_OK && !s->cut) {
+    result.error_class = class_of(code);
+    result.error = s->error[0] ? s->error : curl_easy_strerror(code);
+  } else if (!s->head_complete) {
+    result.error_class = "response";
+    result.error = "the response ended within its header fields";
+  } else {
+    result.status = (int)status;
+    if (status < 200 || status > 299) {
+      snprintf(text, sizeof text, "answered with status %ld", status);
+      result.error_class = "http";
+      result.error = text;
+    }
+  }
+  /* A status that came before the failure is worth showing. */
+  if (status >= 200) result.status = (int)status;
+  end(s, &result);
+}
+
+void mp_client_poll(mp_client *client, int timeout_ms) {
+  CURLMsg *message;
+  int running, queued;
+
+  if (timeout_ms > 0) curl_multi_poll(client->multi, NULL, 0, timeout_ms, NULL);
+  curl_multi_perform(client->multi, &running);
+  while ((message = curl_multi_info_read(client->multi, &queued)) != NULL) {
+    CURL *easy = message->easy_handle;
+    CURLcode code = message->data.result; /* message is gone once the handle is removed */
+    char *private = NULL;
+    if (message->msg != CURLMSG_DONE) continue;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    complete((slot *)(void *)private, code);
+  }
+}
+
+void mp_client_wake(mp_client *client) { curl_multi_wakeup(client->multi); }
+
+void mp_client_abort(mp_client *client) {
+  while (client->active_head) {
+    slot *s = client->active_head;
+    mp_result result = {.error_class = "aborted", .error = "ended by close"};
+    /* Without it, removing the handle would wait for its resolver thread. */
+    curl_easy_setopt(s->easy, CURLOPT_QUICK_EXIT, 1L);
+    end(s, &result);
+  }
+}

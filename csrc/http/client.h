@@ -1,0 +1,90 @@
+/* The HTTP client: many POST requests at a time on one libcurl multi handle.
+ *
+ * Owned by one thread (the engine's delivery thread), which starts requests and polls; only
+ * mp_client_wake may be called from others. libcurl is seen nowhere outside http/. */
+#ifndef MP_HTTP_CLIENT_H
+#define MP_HTTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "http/headers.h"
+
+typedef struct mp_client mp_client;
+typedef struct mp_target mp_target;
+
+/* ---- targets ------------------------------------------------------------------------------------ */
+
+typedef struct mp_target_options {
+  const char *url;            /* checked with mp_url_check */
+  const mp_headers *defaults; /* defaultHeaders */
+  const mp_headers *headers;  /* the webhook's own */
+  int64_t timeout_ms;         /* the whole request */
+  int64_t connect_timeout_ms;
+  const char *proxy;      /* NULL: none, whatever the environment says */
+  const char *user_agent; /* when no header sets one */
+} mp_target_options;
+
+/* Where and how one webhook's requests go, prepared once: the parsed URL, and the merged header lines
+ * for each event type that was sent. Used by one thread at a time. */
+mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_error *err);
+void mp_target_free(mp_target *target); /* NULL-safe; not while a request uses it */
+
+/* ---- requests ----------------------------------------------------------------------------------- */
+
+typedef struct mp_request {
+  mp_target *target;
+  const char *event; /* X-Strapi-Event */
+  const char *id;    /* webhook-id (Standard Webhooks 1.0.0); NULL: none is sent */
+  const char *body;  /* stays with the caller until the request is done */
+  size_t body_len;
+} mp_request;
+
+/* What came of a request. Pointers are valid during the callback only. */
+typedef struct mp_result {
+  int64_t at_ms;           /* wall clock, when it was started */
+  int64_t duration_us;     /* until the answer was read or the failure known */
+  int status;              /* HTTP status; 0 when none came */
+  const char *error_class; /* NULL: answered 2xx. Else "http", "dns", "connect", "tls", "timeout",
+                              "reset", "response" or "internal"; a static string */
+  const char *error;       /* a sentence; "" when error_class is NULL */
+  const char *response;    /* the first bytes of the body */
+  size_t response_len;     /* at most the client's response_keep */
+} mp_result;
+
+/* arg is the one given to mp_client_start. */
+typedef void (*mp_done_fn)(void *owner, void *arg, const mp_result *result);
+
+typedef struct mp_client_options {
+  int max_requests;     /* under way at a time */
+  size_t response_keep; /* bytes of each response's body that are kept */
+  mp_done_fn done;      /* called from mp_client_poll and mp_client_abort */
+  void *owner;
+} mp_client_options;
+
+mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_error *err);
+
+/* Only when nothing is under way: mp_client_abort first. NULL-safe. */
+void mp_client_free(mp_client *client);
+
+/* Is there room for one more request? */
+bool mp_client_room(const mp_client *client);
+int mp_client_active(const mp_client *client);
+
+/* Starts a request. A failure (MP_ENOMEM, MP_EAGAIN without room) means done is not called. */
+mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg, mp_error *err);
+
+/* Moves the requests on, calling done for those that ended; waits up to timeout_ms for something to
+ * happen (0: does not wait), or until mp_client_wake. */
+void mp_client_poll(mp_client *client, int timeout_ms);
+
+/* Makes a poll return at once. From any thread. */
+void mp_client_wake(mp_client *client);
+
+/* Ends every request under way, calling done with the class "aborted" for each. Does not wait for
+ * resolver threads. */
+void mp_client_abort(mp_client *client);
+
+#endif

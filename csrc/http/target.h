@@ -1,0 +1,30 @@
+/* The inside of a target, for client.c. */
+#ifndef MP_HTTP_TARGET_H
+#define MP_HTTP_TARGET_H
+
+#include <curl/curl.h>
+
+#include "http/client.h"
+
+/* The header lines of one event type, ready for CURLOPT_HTTPHEADER. */
+typedef struct mp_event_lines {
+  struct mp_event_lines *next;
+  struct curl_slist *lines;
+  char event[];
+} mp_event_lines;
+
+struct mp_target {
+  CURLU *url;
+  mp_headers defaults;
+  mp_headers headers;
+  mp_event_lines *by_event; /* at most one an event type */
+  char *proxy;
+  char *user_agent;
+  long timeout_ms;
+  long connect_timeout_ms;
+};
+
+/* The merged header lines of an event type; made at its first use. NULL when out of memory. */
+struct curl_slist *mp_target_lines(mp_target *target, const char *event);
+
+#endif
