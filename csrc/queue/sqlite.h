@@ -1,0 +1,139 @@
+/* The inside of the SQLite store, for sqlite*.c. One connection, used by the store thread alone. */
+#ifndef MP_QUEUE_SQLITE_H
+#define MP_QUEUE_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "queue/store_ops.h"
+
+/* The statements that are kept prepared; the SQL of each stands in the function that uses it. */
+typedef enum mp_sql {
+  MP_SQL_BEGIN,
+  MP_SQL_COMMIT,
+  MP_SQL_ROLLBACK,
+  MP_SQL_SAVEPOINT,
+  MP_SQL_RELEASE,
+  MP_SQL_UNDO,
+  MP_SQL_DATA_VERSION,
+  MP_SQL_ENGINE_SLOTS,
+  MP_SQL_ENGINE_INSERT,
+  MP_SQL_ENGINE_BEAT,
+  MP_SQL_ENGINE_OTHERS,
+  MP_SQL_ENGINE_DELETE,
+  MP_SQL_ENGINES,
+  MP_SQL_LEASES_RELEASE,
+  MP_SQL_NEWEST_EVENT,
+  MP_SQL_WEBHOOKS,
+  MP_SQL_WEBHOOK_INSERT,
+  MP_SQL_WEBHOOK_ENABLED,
+  MP_SQL_WEBHOOK_UPDATE,
+  MP_SQL_WEBHOOK_RESUME,
+  MP_SQL_WEBHOOK_DELETE,
+  MP_SQL_WEBHOOK_ABANDON,
+  MP_SQL_EVENT_INSERT,
+  MP_SQL_KEY_STORE,
+  MP_SQL_KEY_FIND,
+  MP_SQL_KEY_EXPIRE,
+  MP_SQL_DELIVERY_INSERT,
+  MP_SQL_DUE,
+  MP_SQL_LEASE,
+  MP_SQL_LEASED,
+  MP_SQL_NEXT_DUE,
+  MP_SQL_FINISH,
+  MP_SQL_ATTEMPT_INSERT,
+  MP_SQL_DELIVERY_STATE,
+  MP_SQL_ATTEMPT_MOVE,
+  MP_SQL_RESEND,
+  MP_SQL_ATTEMPTS,
+  MP_SQL_EVENT,
+  MP_SQL_EVENTS,
+  MP_SQL_EVENTS_OF_TYPE,
+  MP_SQL_COUNT_ALL,
+  MP_SQL_COUNT
+} mp_sql;
+
+typedef struct mp_sqlite {
+  mp_store store; /* first: an mp_store * is an mp_sqlite * */
+  sqlite3 *db;
+  char *name;           /* the location, for messages */
+  int64_t data_version; /* as mp_store_changed saw it last */
+  sqlite3_stmt *statements[MP_SQL_COUNT];
+} mp_sqlite;
+
+static inline mp_sqlite *mp_sqlite_of(mp_store *store) {
+  return (mp_sqlite *)(void *)store;
+}
+
+#define MP_PROTOTYPE(name, parameters, arguments) mp_code mp_sqlite_##name parameters;
+MP_STORE_CALLS(MP_PROTOTYPE)
+#undef MP_PROTOTYPE
+void mp_sqlite_rollback(mp_store *store);
+
+/* ---- statements (sqlite_statement.c) ------------------------------------------------------------
+ */
+
+/* Fills err from the connection's last error, rc. */
+mp_code mp_sqlite_fail(mp_sqlite *s, int rc, mp_error *err);
+
+/* The prepared statement of a slot, without bindings. */
+mp_code mp_sqlite_read(mp_sqlite *s, mp_sql slot, const char *sql, sqlite3_stmt **out,
+                       mp_error *err);
+
+/* The same for a statement that writes: refused outside a transaction, for SQLite ends one by
+ * itself after some errors, and what came then would be committed one by one. */
+mp_code mp_sqlite_write(mp_sqlite *s, mp_sql slot, const char *sql, sqlite3_stmt **out,
+                        mp_error *err);
+
+/* Moves to the next row. When there is none, or on failure, row is false and the statement is ready
+ * for its next use; after a row the caller goes on or calls mp_sqlite_end. */
+mp_code mp_sqlite_step(mp_sqlite *s, sqlite3_stmt *q, bool *row, mp_error *err);
+void mp_sqlite_end(sqlite3_stmt *q);
+
+/* Runs a statement that gives no rows; changes (may be NULL) counts the rows it wrote. */
+mp_code mp_sqlite_run(mp_sqlite *s, sqlite3_stmt *q, int64_t *changes, mp_error *err);
+
+/* Runs a statement that gives at most one integer; fallback when it gives none. */
+mp_code mp_sqlite_integer(mp_sqlite *s, sqlite3_stmt *q, int64_t fallback, int64_t *out,
+                          mp_error *err);
+
+/* Prepares what must not need memory later (ROLLBACK) and sets where mp_store_changed counts from.
+ */
+mp_code mp_sqlite_ready(mp_sqlite *s, mp_error *err);
+
+/* Bound text must live until the statement has run. NULL binds NULL. */
+static inline void mp_sqlite_bind_text(sqlite3_stmt *q, int index, const char *text) {
+  sqlite3_bind_text(q, index, text, -1, SQLITE_STATIC);
+}
+
+static inline const char *mp_sqlite_text(sqlite3_stmt *q, int column) {
+  return (const char *)sqlite3_column_text(q, column);
+}
+
+/* ---- the schema (sqlite_schema.c) ---------------------------------------------------------------
+ */
+
+#define MP_SQLITE_APPLICATION_ID \
+  0x6d6f6f6e /* "moon": says whose file it is (sqlite.org/fileformat2.html 1.3.10) */
+#define MP_SQLITE_VERSION 1
+
+/* Brings the schema to MP_SQLITE_VERSION, making it in an empty file. */
+mp_code mp_sqlite_migrate(mp_sqlite *s, mp_error *err);
+
+/* Is the schema ours to the letter, with nothing added? */
+mp_code mp_sqlite_verify(mp_sqlite *s, mp_error *err);
+
+mp_code mp_sqlite_exec(mp_sqlite *s, const char *sql, mp_error *err);
+mp_code mp_sqlite_damaged(mp_sqlite *s, mp_error *err);
+mp_code mp_sqlite_newer(mp_sqlite *s, int64_t version, mp_error *err);
+
+/* ---- shared between topics ----------------------------------------------------------------------
+ */
+
+/* enabled is -1 when there is no such webhook (sqlite_webhook.c). */
+mp_code mp_sqlite_webhook_enabled(mp_sqlite *s, int64_t id, int64_t *enabled, mp_error *err);
+
+/* Reads the columns id, type, model, created_ms, order_key and body from first on (sqlite_event.c).
+ */
+void mp_sqlite_event_row(sqlite3_stmt *q, int first, mp_event_row *row);
+
+#endif

@@ -1,0 +1,287 @@
+/* The life of a delivery in the SQLite store: inserted, claimed, finished, sent again. Runs on the
+ * store thread. What always holds: a leased delivery has one lease, and only who knows it can end
+ * it. at_ms, duration_us, status and response of a delivery are NULL but for the attempt that
+ * delivered it; each other attempt is a row of attempt, so that attempts_total is the number of the
+ * last, wherever it is. */
+#include <stdlib.h>
+
+#include "queue/sqlite.h"
+
+/* What becomes of a delivery that would wait: it does, or its webhook is gone. */
+static mp_code settle(mp_sqlite *s, int64_t webhook_id, mp_delivery_state *state,
+                      const char **cause, mp_error *err) {
+  int64_t enabled;
+  mp_code code = mp_sqlite_webhook_enabled(s, webhook_id, &enabled, err);
+
+  *state = enabled < 0 ? MP_DEAD : MP_WAITING;
+  *cause = enabled < 0 ? "deleted" : NULL;
+  return code;
+}
+
+mp_code mp_sqlite_delivery_insert(mp_store *store, int64_t event_id, int64_t webhook_id,
+                                  mp_delivery_state state, int64_t due_ms, int64_t lease,
+                                  mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  const char *cause = NULL;
+  sqlite3_stmt *q;
+  mp_code code = MP_OK;
+
+  if (state == MP_WAITING || state == MP_HELD) {
+    code = settle(s, webhook_id, &state, &cause, err);
+    if (code != MP_OK) return code;
+  } else if (state != MP_LEASED) {
+    return mp_fail(err, MP_EINVAL, "a new delivery is waiting, held or leased, not %s",
+                   mp_delivery_state_name(state));
+  }
+  code = mp_sqlite_write(
+      s, MP_SQL_DELIVERY_INSERT,
+      "INSERT INTO delivery(event_id, webhook_id, state, due_ms, lease, cause, attempts, "
+      "attempts_total) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0)",
+      &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, event_id);
+  sqlite3_bind_int64(q, 2, webhook_id);
+  sqlite3_bind_int(q, 3, state);
+  sqlite3_bind_int64(q, 4, due_ms);
+  if (state == MP_LEASED) sqlite3_bind_int64(q, 5, lease);
+  mp_sqlite_bind_text(q, 6, cause);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
+/* ---- claiming
+ * ------------------------------------------------------------------------------------ */
+
+/* The keys are read before the first row is leased: leasing takes rows out of the index being read.
+ */
+static mp_code find_due(mp_sqlite *s, int64_t webhook_id, int64_t now_ms, int limit, int64_t *ids,
+                        int *count, mp_error *err) {
+  sqlite3_stmt *q;
+  bool row;
+  mp_code code = mp_sqlite_write(s, MP_SQL_DUE,
+                                 "SELECT event_id FROM delivery INDEXED BY delivery_due "
+                                 "WHERE webhook_id = ?1 AND state = 0 AND due_ms <= ?2 "
+                                 "AND EXISTS(SELECT 1 FROM webhook WHERE id = ?1 AND enabled = 1) "
+                                 "ORDER BY due_ms, event_id LIMIT ?3",
+                                 &q, err);
+
+  *count = 0;
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, webhook_id);
+  sqlite3_bind_int64(q, 2, now_ms);
+  sqlite3_bind_int(q, 3, limit);
+  while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
+    ids[(*count)++] = sqlite3_column_int64(q, 0);
+  }
+  return code;
+}
+
+static mp_code lease_one(mp_sqlite *s, int64_t event_id, int64_t webhook_id, int64_t lease,
+                         mp_error *err) {
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_LEASE,
+      "UPDATE delivery SET state = 1, lease = ?3 WHERE event_id = ?1 AND webhook_id = ?2", &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, event_id);
+  sqlite3_bind_int64(q, 2, webhook_id);
+  sqlite3_bind_int64(q, 3, lease);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
+static mp_code hand_over(mp_sqlite *s, mp_claim *claim, mp_claim_fn fn, void *arg, mp_error *err) {
+  sqlite3_stmt *q;
+  bool row;
+  mp_code code =
+      mp_sqlite_read(s, MP_SQL_LEASED,
+                     "SELECT d.attempts, e.id, e.type, e.model, e.created_ms, e.order_key, e.body "
+                     "FROM delivery d CROSS JOIN event e ON e.id = d.event_id "
+                     "WHERE d.event_id = ?1 AND d.webhook_id = ?2",
+                     &q, err);
+
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, claim->event_id);
+  sqlite3_bind_int64(q, 2, claim->webhook_id);
+  code = mp_sqlite_step(s, q, &row, err);
+  if (code != MP_OK) return code;
+  if (!row) return mp_fail(err, MP_ECORRUPT, "%s: a delivery has no event", s->name);
+  claim->attempts = sqlite3_column_int(q, 0);
+  mp_sqlite_event_row(q, 1, &claim->event);
+  code = fn(arg, claim, err);
+  mp_sqlite_end(q);
+  return code;
+}
+
+mp_code mp_sqlite_claim(mp_store *store, int64_t webhook_id, int64_t now_ms, int limit,
+                        int64_t first_lease, mp_claim_fn fn, void *arg, int *claimed,
+                        mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  int64_t *ids;
+  int count;
+  mp_code code;
+
+  *claimed = 0;
+  if (limit <= 0) return MP_OK;
+  ids = malloc((size_t)limit * sizeof *ids);
+  if (!ids) return mp_fail(err, MP_ENOMEM, "%s: out of memory", s->name);
+  code = find_due(s, webhook_id, now_ms, limit, ids, &count, err);
+  for (int i = 0; i < count && code == MP_OK; i++) {
+    mp_claim claim = {.event_id = ids[i], .webhook_id = webhook_id, .lease = first_lease + i};
+
+    code = lease_one(s, claim.event_id, webhook_id, claim.lease, err);
+    if (code == MP_OK) code = hand_over(s, &claim, fn, arg, err);
+    if (code == MP_OK) ++*claimed;
+  }
+  free(ids);
+  return code;
+}
+
+mp_code mp_sqlite_next_due(mp_store *store, int64_t webhook_id, int64_t *due_ms, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_read(
+      s, MP_SQL_NEXT_DUE,
+      "SELECT due_ms FROM delivery INDEXED BY delivery_due WHERE webhook_id = ?1 AND state = 0 "
+      "AND EXISTS(SELECT 1 FROM webhook WHERE id = ?1 AND enabled = 1) ORDER BY due_ms LIMIT 1",
+      &q, err);
+
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, webhook_id);
+  return mp_sqlite_integer(s, q, INT64_MAX, due_ms, err);
+}
+
+/* ---- finishing
+ * ----------------------------------------------------------------------------------- */
+
+static void bind_blob(sqlite3_stmt *q, int index, const char *bytes, size_t len) {
+  if (bytes) sqlite3_bind_blob64(q, index, bytes, len, SQLITE_STATIC);
+}
+
+/* After the delivery was updated: its attempts_total is this attempt's number. */
+static mp_code insert_attempt(mp_sqlite *s, const mp_finish *finish, mp_error *err) {
+  const mp_attempt *attempt = finish->attempt;
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_ATTEMPT_INSERT,
+      "INSERT INTO attempt(event_id, webhook_id, number, at_ms, duration_us, status, error_class, "
+      "error, response) SELECT event_id, webhook_id, attempts_total, ?3, ?4, ?5, ?6, ?7, ?8 "
+      "FROM delivery WHERE event_id = ?1 AND webhook_id = ?2",
+      &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, finish->event_id);
+  sqlite3_bind_int64(q, 2, finish->webhook_id);
+  sqlite3_bind_int64(q, 3, attempt->at_ms);
+  sqlite3_bind_int64(q, 4, attempt->duration_us);
+  sqlite3_bind_int(q, 5, attempt->status);
+  mp_sqlite_bind_text(q, 6, attempt->error_class);
+  mp_sqlite_bind_text(q, 7, attempt->error);
+  bind_blob(q, 8, attempt->response, attempt->response_len);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
+mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  const mp_attempt *attempt = finish->attempt;
+  bool delivered =
+      finish->state == MP_DELIVERED && attempt && !attempt->error_class && !attempt->error;
+  mp_delivery_state state = finish->state;
+  const char *cause = NULL;
+  sqlite3_stmt *q;
+  int64_t changes;
+  mp_code code = MP_OK;
+
+  *applied = false;
+  if (state == MP_WAITING || state == MP_HELD) {
+    code = settle(s, finish->webhook_id, &state, &cause, err);
+    if (code != MP_OK) return code;
+  } else if (state != MP_DELIVERED && state != MP_DEAD && state != MP_FILTERED) {
+    return mp_fail(err, MP_EINVAL, "a lease does not end as %s", mp_delivery_state_name(state));
+  }
+  /* The unary + keeps SQLite from looking the lease up in delivery_lease: the key is nearer. */
+  code = mp_sqlite_write(s, MP_SQL_FINISH,
+                         "UPDATE delivery SET state = ?4, due_ms = ?5, lease = NULL, cause = ?6, "
+                         "attempts = attempts + ?7, attempts_total = attempts_total + ?7, "
+                         "at_ms = ?8, duration_us = ?9, status = ?10, response = ?11 "
+                         "WHERE event_id = ?1 AND webhook_id = ?2 AND +state = 1 AND +lease = ?3",
+                         &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, finish->event_id);
+  sqlite3_bind_int64(q, 2, finish->webhook_id);
+  sqlite3_bind_int64(q, 3, finish->lease);
+  sqlite3_bind_int(q, 4, state);
+  sqlite3_bind_int64(q, 5, state == MP_WAITING ? finish->due_ms : 0);
+  mp_sqlite_bind_text(q, 6, cause);
+  sqlite3_bind_int(q, 7, attempt ? 1 : 0);
+  if (delivered) {
+    sqlite3_bind_int64(q, 8, attempt->at_ms);
+    sqlite3_bind_int64(q, 9, attempt->duration_us);
+    sqlite3_bind_int(q, 10, attempt->status);
+    bind_blob(q, 11, attempt->response, attempt->response_len);
+  }
+  if ((code = mp_sqlite_run(s, q, &changes, err)) != MP_OK) return code;
+  if (changes == 0) return MP_OK;
+  if (attempt && !delivered) code = insert_attempt(s, finish, err);
+  *applied = code == MP_OK;
+  return code;
+}
+
+/* ---- sending again
+ * ------------------------------------------------------------------------------- */
+
+/* The attempt that delivered makes room in the delivery's row for the next one that does. */
+static mp_code move_attempt(mp_sqlite *s, int64_t event_id, int64_t webhook_id, mp_error *err) {
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_ATTEMPT_MOVE,
+      "INSERT INTO attempt(event_id, webhook_id, number, at_ms, duration_us, status, response) "
+      "SELECT event_id, webhook_id, attempts_total, at_ms, duration_us, status, response "
+      "FROM delivery WHERE event_id = ?1 AND webhook_id = ?2 AND at_ms IS NOT NULL",
+      &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, event_id);
+  sqlite3_bind_int64(q, 2, webhook_id);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
+/* MP_ENOENT or MP_EBUSY when the delivery cannot be sent again. */
+static mp_code check_resend(mp_sqlite *s, int64_t event_id, int64_t webhook_id, mp_error *err) {
+  sqlite3_stmt *q;
+  int64_t state, enabled;
+  mp_code code =
+      mp_sqlite_read(s, MP_SQL_DELIVERY_STATE,
+                     "SELECT state FROM delivery WHERE event_id = ?1 AND webhook_id = ?2", &q, err);
+
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, event_id);
+  sqlite3_bind_int64(q, 2, webhook_id);
+  if ((code = mp_sqlite_integer(s, q, -1, &state, err)) != MP_OK) return code;
+  if (state < 0) return mp_fail(err, MP_ENOENT, "%s: there is no such delivery", s->name);
+  if (state == MP_LEASED) {
+    return mp_fail(err, MP_EBUSY, "%s: the delivery is being sent just now", s->name);
+  }
+  code = mp_sqlite_webhook_enabled(s, webhook_id, &enabled, err);
+  if (code == MP_OK && enabled < 0) {
+    return mp_fail(err, MP_ENOENT, "%s: the delivery's webhook %lld was deleted", s->name,
+                   (long long)webhook_id);
+  }
+  return code;
+}
+
+mp_code mp_sqlite_resend(mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms,
+                         mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  mp_code code = check_resend(s, event_id, webhook_id, err);
+
+  if (code == MP_OK) code = move_attempt(s, event_id, webhook_id, err);
+  if (code != MP_OK) return code;
+  code = mp_sqlite_write(
+      s, MP_SQL_RESEND,
+      "UPDATE delivery SET state = 0, due_ms = ?3, cause = NULL, attempts = 0, at_ms = NULL, "
+      "duration_us = NULL, status = NULL, response = NULL WHERE event_id = ?1 AND webhook_id = ?2",
+      &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, event_id);
+  sqlite3_bind_int64(q, 2, webhook_id);
+  sqlite3_bind_int64(q, 3, due_ms);
+  return mp_sqlite_run(s, q, NULL, err);
+}

@@ -1,0 +1,144 @@
+/* Events in the SQLite store, and the keys that keep a repeated emit from storing one twice. Runs
+ * on the store thread. */
+#include "queue/sqlite.h"
+
+/* Expired keys that one look-up forgets: more than it can add, and few enough not to be felt. */
+#define EXPIRE_AT_ONCE 16
+
+static mp_code store_key(mp_sqlite *s, const mp_event_row *event, mp_error *err) {
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_KEY_STORE,
+      "INSERT INTO idempotency(key, event_id, at_ms) VALUES(?1, ?2, ?3) "
+      "ON CONFLICT(key) DO UPDATE SET event_id = excluded.event_id, at_ms = excluded.at_ms",
+      &q, err);
+  if (code != MP_OK) return code;
+  mp_sqlite_bind_text(q, 1, event->idempotency_key);
+  sqlite3_bind_int64(q, 2, event->id);
+  sqlite3_bind_int64(q, 3, event->created_ms);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
+mp_code mp_sqlite_event_insert(mp_store *store, const mp_event_row *event, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_write(s, MP_SQL_EVENT_INSERT,
+                                 "INSERT INTO event(id, type, model, created_ms, order_key, body) "
+                                 "VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                                 &q, err);
+
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, event->id);
+  mp_sqlite_bind_text(q, 2, event->type);
+  mp_sqlite_bind_text(q, 3, event->model);
+  sqlite3_bind_int64(q, 4, event->created_ms);
+  mp_sqlite_bind_text(q, 5, event->order_key);
+  /* A NULL pointer would bind NULL, even with no bytes behind it. */
+  sqlite3_bind_blob64(q, 6, event->body ? event->body : "", event->body_len, SQLITE_STATIC);
+  code = mp_sqlite_run(s, q, NULL, err);
+  if (code == MP_OK && event->idempotency_key) code = store_key(s, event, err);
+  return code;
+}
+
+static mp_code expire_keys(mp_sqlite *s, int64_t since_ms, mp_error *err) {
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_KEY_EXPIRE,
+      "DELETE FROM idempotency WHERE key IN "
+      "(SELECT key FROM idempotency INDEXED BY idempotency_at WHERE at_ms < ?1 ORDER BY at_ms "
+      "LIMIT ?2)",
+      &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, since_ms);
+  sqlite3_bind_int(q, 2, EXPIRE_AT_ONCE);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
+mp_code mp_sqlite_idempotent(mp_store *store, const char *key, int64_t since_ms, int64_t *event_id,
+                             mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  mp_code code = expire_keys(s, since_ms, err);
+
+  if (code != MP_OK) return code;
+  code = mp_sqlite_read(s, MP_SQL_KEY_FIND,
+                        "SELECT event_id FROM idempotency WHERE key = ?1 AND at_ms >= ?2", &q, err);
+  if (code != MP_OK) return code;
+  mp_sqlite_bind_text(q, 1, key);
+  sqlite3_bind_int64(q, 2, since_ms);
+  return mp_sqlite_integer(s, q, 0, event_id, err);
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------------------------- */
+
+#define EVENT_COLUMNS "id, type, model, created_ms, order_key, body"
+
+void mp_sqlite_event_row(sqlite3_stmt *q, int first, mp_event_row *row) {
+  *row = (mp_event_row){
+      .id = sqlite3_column_int64(q, first),
+      .type = mp_sqlite_text(q, first + 1),
+      .model = mp_sqlite_text(q, first + 2),
+      .created_ms = sqlite3_column_int64(q, first + 3),
+      .order_key = mp_sqlite_text(q, first + 4),
+      .body = sqlite3_column_blob(q, first + 5),
+      .body_len = (size_t)sqlite3_column_bytes(q, first + 5),
+  };
+  if (!row->body) row->body = ""; /* SQLite's pointer for no bytes is NULL */
+}
+
+static mp_code each_event(mp_sqlite *s, sqlite3_stmt *q, mp_event_fn fn, void *arg, int *count,
+                          mp_error *err) {
+  mp_event_row event;
+  mp_code code;
+  bool row;
+
+  *count = 0;
+  while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
+    mp_sqlite_event_row(q, 0, &event);
+    ++*count;
+    if ((code = fn(arg, &event, err)) != MP_OK) {
+      mp_sqlite_end(q);
+      break;
+    }
+  }
+  return code;
+}
+
+mp_code mp_sqlite_event(mp_store *store, int64_t id, mp_event_fn fn, void *arg, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  int count;
+  mp_code code =
+      mp_sqlite_read(s, MP_SQL_EVENT, "SELECT " EVENT_COLUMNS " FROM event WHERE id = ?1", &q, err);
+
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, id);
+  code = each_event(s, q, fn, arg, &count, err);
+  if (code == MP_OK && count == 0) {
+    return mp_fail(err, MP_ENOENT, "%s: there is no such event", s->name);
+  }
+  return code;
+}
+
+mp_code mp_sqlite_events(mp_store *store, const char *type, int64_t before, int limit,
+                         mp_event_fn fn, void *arg, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  int count;
+  mp_code code = type ? mp_sqlite_read(s, MP_SQL_EVENTS_OF_TYPE,
+                                       "SELECT " EVENT_COLUMNS
+                                       " FROM event INDEXED BY event_type "
+                                       "WHERE type = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2",
+                                       &q, err)
+                      : mp_sqlite_read(s, MP_SQL_EVENTS,
+                                       "SELECT " EVENT_COLUMNS
+                                       " FROM event WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+                                       &q, err);
+
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, before > 0 ? before : INT64_MAX);
+  sqlite3_bind_int(q, 2, limit > 0 ? limit : 0);
+  if (type) mp_sqlite_bind_text(q, 3, type);
+  return each_event(s, q, fn, arg, &count, err);
+}

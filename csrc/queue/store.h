@@ -1,0 +1,272 @@
+/* The durable store: what the engine asks of a database. SQLite implements it (sqlite*.c); no SQL
+ * and no database type is seen outside the implementation.
+ *
+ * Every call is made by the engine's store thread, inside mp_store_begin ... mp_store_commit unless
+ * it says otherwise. After a commit returned MP_OK what the transaction wrote survives kill -9 and
+ * a power cut (fsync). After any failure inside a transaction the caller rolls back; nothing of it
+ * stays.
+ *
+ * Times are milliseconds since 1970 (wall clock): they are read after restarts and by other
+ * processes.
+ *
+ * A callback must not call the store.
+ *
+ * Errors: MP_ENOSPC (disk full), MP_EIO, MP_EBUSY (locked for longer than the busy timeout),
+ * MP_ECORRUPT, MP_EVERSION, MP_ENOMEM, MP_ENOENT, MP_EINVAL (a row that cannot be: an id that is
+ * there already); the message names the store's file. */
+#ifndef MP_QUEUE_STORE_H
+#define MP_QUEUE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+typedef struct mp_store mp_store;
+
+typedef enum mp_delivery_state {
+  MP_WAITING = 0,   /* for its first attempt or its next, at due_ms */
+  MP_LEASED = 1,    /* an engine has it: queued there or in flight */
+  MP_DELIVERED = 2, /* answered 2xx */
+  MP_DEAD = 3,      /* the last attempt of the schedule failed, or its webhook was deleted */
+  MP_HELD = 4,      /* its webhook is disabled */
+  MP_FILTERED = 5,  /* a script said no */
+  MP_STATE_COUNT
+} mp_delivery_state;
+
+const char *mp_delivery_state_name(mp_delivery_state state); /* "waiting", "leased", ... */
+bool mp_delivery_state_parse(const char *name, mp_delivery_state *state);
+
+/* ---- lifecycle (outside transactions) ----------------------------------------------------------
+ */
+
+/* location is a file's path (created with mode 0600 if missing; its folder must exist) or
+ * ":memory:". Migrates an older schema. MP_ECORRUPT for a file that is damaged or is not a moonpost
+ * store, MP_EVERSION for a newer schema, MP_EINVAL for a directory or a missing folder: none of
+ * these changes the file. */
+mp_code mp_store_open(const char *location, mp_store **out, mp_error *err);
+void mp_store_close(mp_store *store); /* NULL-safe; rolls back an open transaction */
+
+/* ---- transactions ------------------------------------------------------------------------------
+ */
+
+mp_code mp_store_begin(mp_store *store, mp_error *err); /* takes the write lock */
+mp_code mp_store_commit(mp_store *store, mp_error *err);
+void mp_store_rollback(mp_store *store); /* no-op when no transaction is open */
+
+/* A savepoint inside the transaction, so that one bad request does not take its batch with it.
+ * Nesting is not needed. release keeps what was done since; undo takes it back. */
+mp_code mp_store_savepoint(mp_store *store, mp_error *err);
+mp_code mp_store_release(mp_store *store, mp_error *err);
+mp_code mp_store_undo(mp_store *store, mp_error *err);
+
+/* Has another connection (another process) committed since the last call? Outside transactions. */
+mp_code mp_store_changed(mp_store *store, bool *changed, mp_error *err);
+
+/* ---- engines: who holds leases -----------------------------------------------------------------
+ */
+
+typedef struct mp_engine_identity {
+  const char *host; /* mp_host_name */
+  int64_t pid;
+  int64_t start; /* mp_process_start(pid) */
+} mp_engine_identity;
+
+/* Writes this engine's row. id is unique for ever in this store (1 .. 2^23-1); slot is the smallest
+ * free number below MP_ID_SLOTS; newest_event is the largest event id (0 for none). MP_EBUSY when
+ * no slot is free (mp_store_engine_reap first, with self 0). */
+mp_code mp_store_engine_join(mp_store *store, const mp_engine_identity *who, int64_t now_ms,
+                             int64_t *id, unsigned *slot, int64_t *newest_event, mp_error *err);
+
+/* Says that the engine lives; and, in the same call, whether other engines are there. MP_ENOENT
+ * when it was taken for dead: it has to join anew, under a new id. */
+mp_code mp_store_engine_beat(mp_store *store, int64_t id, int64_t now_ms, bool *others,
+                             mp_error *err);
+
+/* Removes the engine's row and makes what it still leased waiting again (held where the webhook is
+ * disabled), due at once. */
+mp_code mp_store_engine_leave(mp_store *store, int64_t id, mp_error *err);
+
+/* Does as leave for every engine, but self, that is dead: on the same host when its pid does not
+ * run or started at another time, elsewhere when its last beat is older than stale_ms. Also for
+ * leases whose engine has no row. released counts the deliveries made waiting. */
+mp_code mp_store_engine_reap(mp_store *store, int64_t self, const char *host, int64_t now_ms,
+                             int64_t stale_ms, int64_t *released, mp_error *err);
+
+/* ---- webhooks ----------------------------------------------------------------------------------
+ */
+
+typedef struct mp_webhook_row {
+  int64_t id;
+  bool from_config; /* kept as code: the row gives it an id, its definition is in the config */
+  const char *name;
+  const char *definition; /* JSON text, opaque to the store; NULL for from_config */
+  bool enabled;
+  int64_t created_ms;
+  int64_t updated_ms;
+} mp_webhook_row;
+
+/* Rows are valid only during the call. Returning anything but MP_OK stops the listing. */
+typedef mp_code (*mp_webhook_fn)(void *arg, const mp_webhook_row *row, mp_error *err);
+
+/* In ascending id. May be called outside a transaction. */
+mp_code mp_store_webhooks(mp_store *store, mp_webhook_fn fn, void *arg, mp_error *err);
+
+/* Sets row->id. Ids are never given twice. */
+mp_code mp_store_webhook_insert(mp_store *store, mp_webhook_row *row, mp_error *err);
+
+/* Name, definition, enabled and updated_ms of row->id; MP_ENOENT. Disabling makes its waiting
+ * deliveries held; enabling makes its held deliveries waiting, due at row->updated_ms at the
+ * latest. */
+mp_code mp_store_webhook_update(mp_store *store, const mp_webhook_row *row, mp_error *err);
+
+/* Its waiting and held deliveries become dead, with the error class "deleted"; history stays.
+ * MP_ENOENT. */
+mp_code mp_store_webhook_delete(mp_store *store, int64_t id, int64_t now_ms, mp_error *err);
+
+/* ---- events and deliveries ---------------------------------------------------------------------
+ */
+
+typedef struct mp_event_row {
+  int64_t id;
+  const char *type;  /* "entry.create" */
+  const char *model; /* uid; NULL for events without one */
+  int64_t created_ms;
+  const char *body; /* the exact bytes that are sent */
+  size_t body_len;
+  const char *order_key;       /* NULL: none */
+  const char *idempotency_key; /* NULL: none; not read back */
+} mp_event_row;
+
+/* MP_EINVAL when the id is there already. An idempotency key that is there names the new event from
+ * now on: ask mp_store_idempotent first. */
+mp_code mp_store_event_insert(mp_store *store, const mp_event_row *event, mp_error *err);
+
+/* The event that was inserted with this idempotency key and whose key was stored at or after
+ * since_ms; 0 for none. Keys older than since_ms are forgotten. */
+mp_code mp_store_idempotent(mp_store *store, const char *key, int64_t since_ms, int64_t *event_id,
+                            mp_error *err);
+
+/* state is MP_LEASED (then lease says whose), or MP_WAITING or MP_HELD: which of the two it then
+ * is, its webhook's enabled says; without its webhook it is dead, with the error class "deleted".
+ */
+mp_code mp_store_delivery_insert(mp_store *store, int64_t event_id, int64_t webhook_id,
+                                 mp_delivery_state state, int64_t due_ms, int64_t lease,
+                                 mp_error *err);
+
+/* A lease is a number that no other claim ever had: the engine's id, then 40 bits of a counter of
+ * the engine's own (which lasts for a year at 30,000 claims a second). */
+#define MP_LEASE_BITS          40
+#define MP_LEASE(engine_id, n) ((int64_t)(engine_id) << MP_LEASE_BITS | (int64_t)(n))
+#define MP_LEASE_ENGINE(lease) ((int64_t)(lease) >> MP_LEASE_BITS)
+
+typedef struct mp_claim {
+  int64_t event_id;
+  int64_t webhook_id;
+  int64_t lease;
+  int attempts;       /* made so far */
+  mp_event_row event; /* strings and body valid only during the callback */
+} mp_claim;
+
+typedef mp_code (*mp_claim_fn)(void *arg, const mp_claim *claim, mp_error *err);
+
+/* Leases up to limit of one webhook's waiting deliveries that are due at now_ms, the longest due
+ * first; each gets the lease first_lease, first_lease + 1, ... claimed counts them. */
+mp_code mp_store_claim(mp_store *store, int64_t webhook_id, int64_t now_ms, int limit,
+                       int64_t first_lease, mp_claim_fn fn, void *arg, int *claimed, mp_error *err);
+
+/* When is the webhook's earliest waiting delivery due? INT64_MAX when none waits. */
+mp_code mp_store_next_due(mp_store *store, int64_t webhook_id, int64_t *due_ms, mp_error *err);
+
+/* One HTTP request of a delivery and what came of it. */
+typedef struct mp_attempt {
+  int64_t at_ms;           /* when it began */
+  int64_t duration_us;     /* until the answer was read or the failure known */
+  int status;              /* HTTP status; 0 when none came */
+  const char *error_class; /* NULL for 2xx; "http", "dns", "connect", "tls", "timeout", ... */
+  const char *error;       /* a sentence; NULL for none */
+  const char *response;    /* the start of the response's body; NULL for none */
+  size_t response_len;
+} mp_attempt;
+
+typedef struct mp_finish {
+  int64_t event_id;
+  int64_t webhook_id;
+  int64_t lease;
+  mp_delivery_state
+      state; /* MP_DELIVERED, MP_DEAD, MP_FILTERED, MP_WAITING or MP_HELD (due at due_ms) */
+  int64_t due_ms;
+  const mp_attempt *attempt; /* NULL: given back without one */
+} mp_finish;
+
+/* Ends a lease: stores the attempt (its number is the delivery's attempts_total + 1) and the new
+ * state. applied is false, and nothing changes, when the lease is no longer the delivery's.
+ * MP_WAITING and MP_HELD are settled as in mp_store_delivery_insert: held when the webhook is
+ * disabled, dead when it has been deleted. */
+mp_code mp_store_finish(mp_store *store, const mp_finish *finish, bool *applied, mp_error *err);
+
+/* Makes a delivery waiting and due at due_ms, whatever its state (a leased one is left as it is:
+ * MP_EBUSY); its attempts count starts anew for the schedule, its history stays. Held when its
+ * webhook is disabled. MP_ENOENT, also when its webhook was deleted. */
+mp_code mp_store_resend(mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms,
+                        mp_error *err);
+
+/* ---- reading (outside or inside a transaction) --------------------------------------------------
+ */
+
+typedef struct mp_delivery_row {
+  int64_t event_id;
+  int64_t webhook_id;
+  mp_delivery_state state;
+  int64_t due_ms;     /* of a waiting one; else 0 */
+  int attempts;       /* made for the present schedule */
+  int attempts_total; /* ever */
+  const char *event_type;
+  const char *model; /* may be NULL */
+  int64_t created_ms;
+  int64_t last_at_ms; /* of the last attempt; 0 before the first */
+  int64_t last_duration_us;
+  int last_status;
+  const char *last_error_class; /* may be NULL */
+  const char *last_error;       /* may be NULL */
+} mp_delivery_row;
+
+typedef struct mp_delivery_filter {
+  int64_t webhook_id; /* 0: any */
+  int64_t event_id;   /* 0: any */
+  int state;          /* an mp_delivery_state, or -1: any */
+  int limit;
+  int64_t before_event,
+      before_webhook; /* a cursor: only what is older than this delivery; 0: from the newest */
+} mp_delivery_filter;
+
+typedef mp_code (*mp_delivery_fn)(void *arg, const mp_delivery_row *row, mp_error *err);
+/* Newest first (descending event id, then descending webhook id). */
+mp_code mp_store_deliveries(mp_store *store, const mp_delivery_filter *filter, mp_delivery_fn fn,
+                            void *arg, mp_error *err);
+/* One; MP_ENOENT. */
+mp_code mp_store_delivery(mp_store *store, int64_t event_id, int64_t webhook_id, mp_delivery_fn fn,
+                          void *arg, mp_error *err);
+
+typedef mp_code (*mp_attempt_fn)(void *arg, int number, const mp_attempt *attempt, mp_error *err);
+/* Oldest first, numbered from 1. */
+mp_code mp_store_attempts(mp_store *store, int64_t event_id, int64_t webhook_id, mp_attempt_fn fn,
+                          void *arg, mp_error *err);
+
+typedef mp_code (*mp_event_fn)(void *arg, const mp_event_row *row, mp_error *err);
+/* One; MP_ENOENT. */
+mp_code mp_store_event(mp_store *store, int64_t id, mp_event_fn fn, void *arg, mp_error *err);
+/* Newest first; before 0: from the newest; type NULL: any. */
+mp_code mp_store_events(mp_store *store, const char *type, int64_t before, int limit,
+                        mp_event_fn fn, void *arg, mp_error *err);
+
+/* Reads the whole store: for diagnostics and tests. */
+typedef struct mp_store_counts {
+  int64_t events;
+  int64_t deliveries[MP_STATE_COUNT];
+} mp_store_counts;
+
+mp_code mp_store_count(mp_store *store, mp_store_counts *out, mp_error *err);
+
+#endif

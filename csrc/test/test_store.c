@@ -1,0 +1,460 @@
+/* The store: transactions, engines and webhooks. (Events and deliveries: test_store_delivery.c;
+ * opening, damage and full disks: test_store_open.c and test_store_fault.c.) */
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/process.h"
+#include "test/store_fixture.h"
+
+/* ---- names and locations
+ * ------------------------------------------------------------------------- */
+
+static void state_names_round_trip(void **state) {
+  mp_delivery_state parsed;
+  (void)state;
+  for (int i = 0; i < MP_STATE_COUNT; i++) {
+    assert_true(mp_delivery_state_parse(mp_delivery_state_name((mp_delivery_state)i), &parsed));
+    assert_int_equal(parsed, i);
+  }
+  assert_string_equal(mp_delivery_state_name(MP_HELD), "held");
+  assert_string_equal(mp_delivery_state_name(MP_STATE_COUNT), "unknown");
+  assert_false(mp_delivery_state_parse("Held", &parsed));
+  assert_false(mp_delivery_state_parse("", &parsed));
+}
+
+static void postgres_is_refused_without_its_password(void **state) {
+  mp_store *store = (mp_store *)1;
+  mp_error err;
+  (void)state;
+  assert_int_equal(mp_store_open("postgres://u:secret@db/x", &store, &err), MP_EINVAL);
+  assert_null(store);
+  assert_non_null(strstr(err.message, "not supported by this build"));
+  assert_null(strstr(err.message, "secret"));
+  assert_int_equal(mp_store_open("postgresql://db/x", &store, &err), MP_EINVAL);
+  assert_int_equal(mp_store_open("", &store, &err), MP_EINVAL);
+}
+
+static void memory_store_works(void **state) {
+  fixture f = {0};
+  int64_t hook;
+  (void)state;
+  must(&f, mp_store_open(":memory:", &f.store, &f.err));
+  begin(&f);
+  hook = add_webhook(&f, true);
+  add_event(&f, 7);
+  add_delivery(&f, 7, hook, MP_WAITING, 5, 0);
+  commit(&f);
+  assert_int_equal(state_of(&f, 7, hook), MP_WAITING);
+  mp_store_close(f.store);
+  mp_store_close(NULL);
+  assert_int_not_equal(access(":memory:", F_OK), 0);
+}
+
+/* ---- transactions
+ * -------------------------------------------------------------------------------- */
+
+static int64_t events_in(fixture *f) {
+  mp_store_counts counts;
+  must(f, mp_store_count(f->store, &counts, &f->err));
+  return counts.events;
+}
+
+static void rollback_takes_everything_back(void **state) {
+  fixture *f = *state;
+  begin(f);
+  add_event(f, 1);
+  mp_store_rollback(f->store);
+  mp_store_rollback(f->store);
+  assert_int_equal(events_in(f), 0);
+  begin(f);
+  add_event(f, 1);
+  commit(f);
+  assert_int_equal(events_in(f), 1);
+}
+
+static void close_rolls_back(void **state) {
+  fixture *f = *state;
+  begin(f);
+  add_event(f, 1);
+  mp_store_close(f->store);
+  must(f, mp_store_open(f->path, &f->store, &f->err));
+  assert_int_equal(events_in(f), 0);
+}
+
+/* SQLite ends a transaction by itself after some errors: what came then must not be committed. */
+static void writing_outside_a_transaction_is_refused(void **state) {
+  fixture *f = *state;
+  mp_event_row event = {.id = 1, .type = "t", .body = "", .body_len = 0};
+  mp_webhook_row hook = {.name = "n", .definition = "{}"};
+  mp_finish end = {.event_id = 1, .webhook_id = 1, .state = MP_DELIVERED};
+  bool applied;
+  must_fail(f, MP_EIO, mp_store_event_insert(f->store, &event, &f->err));
+  assert_non_null(strstr(f->err.message, f->path));
+  must_fail(f, MP_EIO, mp_store_webhook_insert(f->store, &hook, &f->err));
+  must_fail(f, MP_EIO,
+            mp_store_delivery_insert(f->store, 1, 1, MP_LEASED, 0, MP_LEASE(1, 1), &f->err));
+  must_fail(f, MP_EIO, mp_store_finish(f->store, &end, &applied, &f->err));
+  must_fail(f, MP_EIO, mp_store_engine_leave(f->store, 1, &f->err));
+  must_fail(f, MP_EIO, mp_store_savepoint(f->store, &f->err));
+  must_fail(f, MP_EIO, mp_store_commit(f->store, &f->err));
+  assert_int_equal(mp_store_commit(f->store, NULL), MP_EIO);
+}
+
+static void undo_takes_back_one_request_of_the_batch(void **state) {
+  fixture *f = *state;
+  begin(f);
+  must(f, mp_store_savepoint(f->store, &f->err));
+  add_event(f, 1);
+  must(f, mp_store_release(f->store, &f->err));
+  must(f, mp_store_savepoint(f->store, &f->err));
+  add_event(f, 2);
+  must(f, mp_store_undo(f->store, &f->err));
+  must(f, mp_store_savepoint(f->store, &f->err));
+  add_event(f, 3);
+  must(f, mp_store_release(f->store, &f->err));
+  commit(f);
+  assert_int_equal(events_in(f), 2);
+  must_fail(f, MP_EIO, mp_store_undo(f->store, &f->err));
+}
+
+static void changed_reports_what_others_commit(void **state) {
+  fixture *f = *state, other = *f;
+  bool changed;
+  must(&other, mp_store_open(f->path, &other.store, &other.err));
+
+  must(f, mp_store_changed(f->store, &changed, &f->err));
+  assert_false(changed);
+  begin(f);
+  add_event(f, 1);
+  commit(f);
+  must(f, mp_store_changed(f->store, &changed, &f->err));
+  assert_false(changed);
+  must(&other, mp_store_changed(other.store, &changed, &other.err));
+  assert_true(changed);
+  must(&other, mp_store_changed(other.store, &changed, &other.err));
+  assert_false(changed);
+  begin(&other);
+  add_event(&other, 2);
+  mp_store_rollback(other.store);
+  must(f, mp_store_changed(f->store, &changed, &f->err));
+  assert_false(changed);
+  mp_store_close(other.store);
+}
+
+static void a_locked_store_is_busy_and_then_works(void **state) {
+  fixture *f = *state, other = *f;
+  must(&other, mp_store_open(f->path, &other.store, &other.err));
+  begin(&other);
+  must_fail(f, MP_EBUSY, mp_store_begin(f->store, &f->err));
+  assert_non_null(strstr(f->err.message, f->path));
+  mp_store_rollback(other.store);
+  begin(f);
+  add_event(f, 1);
+  commit(f);
+  mp_store_close(other.store);
+}
+
+/* ---- engines
+ * ------------------------------------------------------------------------------------- */
+
+static int64_t join(fixture *f, const char *host, int64_t pid, int64_t start, int64_t now_ms,
+                    unsigned expected_slot) {
+  mp_engine_identity who = {host, pid, start};
+  int64_t id, newest;
+  unsigned slot;
+  must(f, mp_store_engine_join(f->store, &who, now_ms, &id, &slot, &newest, &f->err));
+  assert_int_equal(slot, expected_slot);
+  return id;
+}
+
+static void engines_get_new_ids_and_free_slots(void **state) {
+  fixture *f = *state;
+  mp_engine_identity who = {"h", 1, 1};
+  int64_t a, b, c, id, newest;
+  unsigned slot;
+  bool others;
+
+  begin(f);
+  a = join(f, "h", 1, 1, 0, 0);
+  must(f, mp_store_engine_beat(f->store, a, 5, &others, &f->err));
+  assert_false(others);
+  b = join(f, "h", 2, 1, 0, 1);
+  c = join(f, "h", 3, 1, 0, 2);
+  assert_true(a >= 1 && b > a && c > b);
+  must(f, mp_store_engine_beat(f->store, a, 6, &others, &f->err));
+  assert_true(others);
+  must(f, mp_store_engine_leave(f->store, b, &f->err));
+  must_fail(f, MP_ENOENT, mp_store_engine_beat(f->store, b, 7, &others, &f->err));
+  assert_true(join(f, "h", 4, 1, 0, 1) > c);
+  add_event(f, 41);
+  add_event(f, 42);
+  must(f, mp_store_engine_join(f->store, &who, 0, &id, &slot, &newest, &f->err));
+  assert_int_equal(newest, 42);
+  commit(f);
+}
+
+static void a_last_engines_id_is_not_given_again(void **state) {
+  fixture *f = *state;
+  int64_t a;
+  begin(f);
+  a = join(f, "h", 1, 1, 0, 0);
+  must(f, mp_store_engine_leave(f->store, a, &f->err));
+  assert_true(join(f, "h", 1, 1, 0, 0) > a);
+  commit(f);
+}
+
+static void slots_run_out_clearly(void **state) {
+  fixture *f = *state;
+  mp_engine_identity who = {"h", 1, 1};
+  int64_t id, newest, released;
+  unsigned slot;
+  begin(f);
+  for (unsigned i = 0; i < MP_ID_SLOTS; i++)
+    join(f, "h", i, 1, 0, i);
+  must_fail(f, MP_EBUSY, mp_store_engine_join(f->store, &who, 0, &id, &slot, &newest, &f->err));
+  must(f, mp_store_engine_reap(f->store, 0, "other", 100, 50, &released, &f->err));
+  join(f, "h", 1, 1, 0, 0);
+  commit(f);
+}
+
+static void leaving_frees_its_leases_alone(void **state) {
+  fixture *f = *state;
+  int64_t hook, held, gone, a, b;
+
+  begin(f);
+  hook = add_webhook(f, true);
+  held = add_webhook(f, true);
+  gone = add_webhook(f, true);
+  a = join(f, "h", 1, 1, 0, 0);
+  b = join(f, "h", 2, 1, 0, 1);
+  for (int64_t e = 1; e <= 4; e++)
+    add_event(f, e);
+  add_delivery(f, 1, hook, MP_LEASED, 77, MP_LEASE(a, 1));
+  add_delivery(f, 1, held, MP_LEASED, 77, MP_LEASE(a, UINT32_MAX));
+  add_delivery(f, 1, gone, MP_LEASED, 77, MP_LEASE(a, 0));
+  add_delivery(f, 2, hook, MP_LEASED, 77, MP_LEASE(b, 1));
+  enable(f, held, false, 100);
+  must(f, mp_store_webhook_delete(f->store, gone, 100, &f->err));
+  must(f, mp_store_engine_leave(f->store, a, &f->err));
+  commit(f);
+  assert_int_equal(state_of(f, 1, hook), MP_WAITING);
+  assert_int_equal(look(f, 1, hook).row.due_ms, 77);
+  assert_int_equal(state_of(f, 1, held), MP_HELD);
+  assert_int_equal(state_of(f, 1, gone), MP_DEAD);
+  assert_string_equal(look(f, 1, gone).error_class, "deleted");
+  assert_int_equal(state_of(f, 2, hook), MP_LEASED);
+}
+
+/* A process that has ended, with the start time it had. */
+static void ended_process(int64_t *pid, int64_t *start) {
+  int pipe_ends[2];
+  pid_t child;
+  char c;
+
+  assert_int_equal(pipe(pipe_ends), 0);
+  child = fork();
+  if (child == 0) {
+    close(pipe_ends[1]);
+    if (read(pipe_ends[0], &c, 1) < 0) _exit(1);
+    _exit(0);
+  }
+  *pid = child;
+  *start = mp_process_start(child);
+  assert_true(*start != 0);
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+  assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void reap_frees_what_dead_engines_held(void **state) {
+  fixture *f = *state;
+  int64_t me = getpid(), start = mp_process_start(me), pid, ended_start, hook, released,
+          now = 100000;
+  int64_t self, living, ended, reused, far_fresh, far_stale, unknown, ids[7];
+  bool others;
+
+  ended_process(&pid, &ended_start);
+  begin(f);
+  hook = add_webhook(f, true);
+  ids[0] = self = join(f, "here", me, start, 0, 0);
+  ids[1] = living = join(f, "here", me, start, 0, 1); /* an old beat does not matter here */
+  ids[2] = ended = join(f, "here", pid, ended_start, now, 2);
+  ids[3] = reused = join(f, "here", me, start + 1, now, 3); /* its pid was given again */
+  ids[4] = far_fresh = join(f, "there", pid, ended_start, now - 30000, 4);
+  ids[5] = far_stale = join(f, "there", me, start, now - 30001, 5);
+  ids[6] = unknown = join(f, "here", me, 0, now - 30001, 6); /* could not read its start */
+  for (int i = 0; i < 7; i++) {
+    add_event(f, ids[i]);
+    add_delivery(f, ids[i], hook, MP_LEASED, 5, MP_LEASE(ids[i], 9));
+  }
+  add_event(f, 100);
+  add_delivery(f, 100, hook, MP_LEASED, 5, MP_LEASE(4711, 1)); /* no such engine */
+  commit(f);
+
+  begin(f);
+  must(f, mp_store_engine_reap(f->store, self, "here", now, 30000, &released, &f->err));
+  commit(f);
+  assert_int_equal(released, 5);
+  assert_int_equal(state_of(f, self, hook), MP_LEASED);
+  assert_int_equal(state_of(f, living, hook), MP_LEASED);
+  assert_int_equal(state_of(f, far_fresh, hook), MP_LEASED);
+  assert_int_equal(state_of(f, ended, hook), MP_WAITING);
+  assert_int_equal(state_of(f, reused, hook), MP_WAITING);
+  assert_int_equal(state_of(f, far_stale, hook), MP_WAITING);
+  assert_int_equal(state_of(f, unknown, hook), MP_WAITING);
+  assert_int_equal(state_of(f, 100, hook), MP_WAITING);
+
+  begin(f);
+  must_fail(f, MP_ENOENT, mp_store_engine_beat(f->store, far_stale, now, &others, &f->err));
+  must(f, mp_store_engine_reap(f->store, self, "here", now, 30000, &released, &f->err));
+  assert_int_equal(released, 0);
+  assert_false(finish(f, ended, hook, MP_LEASE(ended, 9), MP_DELIVERED, 0, NULL));
+  commit(f);
+}
+
+/* ---- webhooks
+ * ------------------------------------------------------------------------------------ */
+
+typedef struct webhooks {
+  int64_t ids[8];
+  char text[256];
+  int count, stop_after;
+} webhooks;
+
+static mp_code keep_webhook(void *arg, const mp_webhook_row *row, mp_error *err) {
+  webhooks *w = arg;
+  size_t n = strlen(w->text);
+  if (w->count == w->stop_after) return mp_fail(err, MP_E2BIG, "enough");
+  w->ids[w->count++] = row->id;
+  snprintf(w->text + n, sizeof w->text - n, "%d %s %s %d %d %d;", row->from_config, row->name,
+           row->definition ? row->definition : "-", row->enabled, (int)row->created_ms,
+           (int)row->updated_ms);
+  return MP_OK;
+}
+
+static void webhooks_are_kept_as_given(void **state) {
+  fixture *f = *state;
+  mp_webhook_row a = {
+      .name = "a", .definition = "{\"u\":1}", .enabled = true, .created_ms = 1, .updated_ms = 2};
+  mp_webhook_row b = {.from_config = true, .name = "b", .created_ms = 3, .updated_ms = 4};
+  mp_webhook_row bad = {.from_config = true, .name = "c", .definition = "{}"};
+  mp_webhook_row missing = {.id = 99, .name = "m", .definition = "{}"};
+  webhooks all = {.stop_after = -1}, one = {.stop_after = 1};
+
+  begin(f);
+  must(f, mp_store_webhook_insert(f->store, &a, &f->err));
+  must(f, mp_store_webhook_insert(f->store, &b, &f->err));
+  must_fail(f, MP_EINVAL, mp_store_webhook_insert(f->store, &bad, &f->err));
+  must_fail(f, MP_ENOENT, mp_store_webhook_update(f->store, &missing, &f->err));
+  must_fail(f, MP_ENOENT, mp_store_webhook_delete(f->store, 99, 5, &f->err));
+  a.name = "\xc3\xa4";
+  a.definition = "[]";
+  a.enabled = false;
+  a.updated_ms = 9;
+  must(f, mp_store_webhook_update(f->store, &a, &f->err));
+  commit(f);
+
+  must(f, mp_store_webhooks(f->store, keep_webhook, &all, &f->err));
+  assert_int_equal(all.count, 2);
+  assert_int_equal(all.ids[0], a.id);
+  assert_int_equal(all.ids[1], b.id);
+  assert_string_equal(all.text, "0 \xc3\xa4 [] 0 1 9;1 b - 0 3 4;");
+  must_fail(f, MP_E2BIG, mp_store_webhooks(f->store, keep_webhook, &one, &f->err));
+  must(f, mp_store_webhooks(f->store, keep_webhook, &all, &f->err));
+}
+
+static void a_webhooks_id_is_never_given_again(void **state) {
+  fixture *f = *state;
+  int64_t a;
+  begin(f);
+  a = add_webhook(f, true);
+  must(f, mp_store_webhook_delete(f->store, a, 5, &f->err));
+  assert_true(add_webhook(f, true) > a);
+  commit(f);
+}
+
+static void disabling_holds_and_enabling_resumes(void **state) {
+  fixture *f = *state;
+  int64_t hook, other, due;
+
+  begin(f);
+  hook = add_webhook(f, true);
+  other = add_webhook(f, true);
+  add_event(f, 1);
+  add_event(f, 2);
+  add_delivery(f, 1, hook, MP_WAITING, 100, 0);
+  add_delivery(f, 2, hook, MP_WAITING, 90000, 0);
+  add_delivery(f, 1, other, MP_WAITING, 90000, 0);
+  enable(f, hook, false, 500);
+  commit(f);
+  assert_int_equal(state_of(f, 1, hook), MP_HELD);
+  assert_int_equal(look(f, 1, hook).row.due_ms, 0);
+  assert_int_equal(state_of(f, 1, other), MP_WAITING);
+  must(f, mp_store_next_due(f->store, hook, &due, &f->err));
+  assert_true(due == INT64_MAX);
+  begin(f);
+  assert_int_equal(claim(f, hook, 100000, 10, MP_LEASE(1, 1)).count, 0);
+  enable(f, hook, false, 600);
+  enable(f, hook, true, 700);
+  commit(f);
+  assert_int_equal(state_of(f, 1, hook), MP_WAITING);
+  assert_int_equal(look(f, 1, hook).row.due_ms, 100);
+  assert_int_equal(look(f, 2, hook).row.due_ms, 700); /* it need not wait for its old time */
+  assert_int_equal(look(f, 1, other).row.due_ms, 90000);
+  begin(f);
+  assert_int_equal(claim(f, hook, 700, 10, MP_LEASE(1, 1)).count, 2);
+  enable(f, other, true, 800); /* was enabled: nothing is hurried */
+  commit(f);
+  assert_int_equal(look(f, 1, other).row.due_ms, 90000);
+}
+
+static void deleting_ends_what_waits_and_keeps_history(void **state) {
+  fixture *f = *state;
+  mp_attempt ok = {.at_ms = 5, .status = 200};
+  int64_t hook;
+  bool ended;
+
+  begin(f);
+  hook = add_webhook(f, true);
+  for (int64_t e = 1; e <= 3; e++)
+    add_event(f, e);
+  add_delivery(f, 1, hook, MP_WAITING, 100, 0);
+  add_delivery(f, 2, hook, MP_LEASED, 100, MP_LEASE(1, 1));
+  add_delivery(f, 3, hook, MP_LEASED, 100, MP_LEASE(1, 2));
+  ended = finish(f, 3, hook, MP_LEASE(1, 2), MP_DELIVERED, 0, &ok);
+  assert_true(ended);
+  must(f, mp_store_webhook_delete(f->store, hook, 200, &f->err));
+  commit(f);
+  assert_int_equal(state_of(f, 1, hook), MP_DEAD);
+  assert_string_equal(look(f, 1, hook).error_class, "deleted");
+  assert_string_equal(look(f, 1, hook).error, "the webhook was deleted");
+  assert_int_equal(state_of(f, 2, hook), MP_LEASED);
+  assert_int_equal(state_of(f, 3, hook), MP_DELIVERED);
+}
+
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(state_names_round_trip),
+      cmocka_unit_test(postgres_is_refused_without_its_password),
+      cmocka_unit_test(memory_store_works),
+      STORE_TEST(rollback_takes_everything_back),
+      STORE_TEST(close_rolls_back),
+      STORE_TEST(writing_outside_a_transaction_is_refused),
+      STORE_TEST(undo_takes_back_one_request_of_the_batch),
+      STORE_TEST(changed_reports_what_others_commit),
+      STORE_TEST(a_locked_store_is_busy_and_then_works),
+      STORE_TEST(engines_get_new_ids_and_free_slots),
+      STORE_TEST(a_last_engines_id_is_not_given_again),
+      STORE_TEST(slots_run_out_clearly),
+      STORE_TEST(leaving_frees_its_leases_alone),
+      STORE_TEST(reap_frees_what_dead_engines_held),
+      STORE_TEST(webhooks_are_kept_as_given),
+      STORE_TEST(a_webhooks_id_is_never_given_again),
+      STORE_TEST(disabling_holds_and_enabling_resumes),
+      STORE_TEST(deleting_ends_what_waits_and_keeps_history),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
