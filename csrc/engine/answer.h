@@ -1,0 +1,20 @@
+/* JSON answers: rows of the store as the hosts' calls see them. Pure; writes to a buffer. */
+#ifndef MP_ENGINE_ANSWER_H
+#define MP_ENGINE_ANSWER_H
+
+#include "base/buf.h"
+#include "engine/webhook.h"
+#include "queue/store.h"
+
+/* Members of an object: each puts a comma before itself when it is not the first. */
+void mp_answer_text(mp_buf *out, const char *name, const char *text, size_t len);
+void mp_answer_string(mp_buf *out, const char *name, const char *text); /* NULL: left out */
+void mp_answer_number(mp_buf *out, const char *name, int64_t number);
+void mp_answer_time(mp_buf *out, const char *name, int64_t wall_ms); /* 0: left out */
+
+void mp_answer_webhook(mp_buf *out, const mp_webhook *webhook);
+void mp_answer_delivery(mp_buf *out, const mp_delivery_row *row);
+void mp_answer_attempt(mp_buf *out, int number, const mp_attempt *attempt);
+void mp_answer_event(mp_buf *out, const mp_event_row *row);
+
+#endif

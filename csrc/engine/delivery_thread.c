@@ -1,0 +1,166 @@
+/* The delivery thread: takes leased deliveries, sends them lane by lane, hands the outcomes back.
+ *
+ * It owns the HTTP client and the right half of every lane. It never touches the store. A lane starts
+ * at most its webhook's concurrency of requests, and lanes with work take turns, one request a turn: a
+ * lane whose receiver hangs holds its own slots and no others. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/internal.h"
+
+#define IDLE_POLL_MS 60000 /* mp_client_wake ends the wait */
+
+void mp_delivery_hand(mp_engine *engine, mp_list *deliveries) {
+  if (!deliveries->head) return;
+  pthread_mutex_lock(&engine->work_lock);
+  mp_list_append(&engine->handed, deliveries);
+  pthread_mutex_unlock(&engine->work_lock);
+  mp_client_wake(engine->client);
+}
+
+static void take_turns(mp_engine *e, mp_lane *lane) {
+  if (lane->in_turns || !lane->queue.head) return;
+  lane->in_turns = true;
+  mp_list_push(&e->turns, &lane->turn);
+}
+
+/* The client's callback: a request ended. */
+static void on_done(void *owner, void *arg, const mp_result *result) {
+  mp_engine *e = owner;
+  mp_delivery *d = arg;
+
+  /* A request that close cut off is as if it had not been made: it is made again. */
+  if (!result->error_class || strcmp(result->error_class, "aborted") != 0 || d->trigger) {
+    mp_delivery_record(d, result);
+  }
+  if (!d->trigger) {
+    d->lane->active--;
+    take_turns(e, d->lane);
+  }
+  mp_list_push(&e->outcomes, &d->node);
+}
+
+static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error *err) {
+  const mp_settings *s = e->settings;
+  mp_target_options options = {.url = w->url,
+                               .defaults = &s->default_headers,
+                               .headers = &w->headers,
+                               .timeout_ms = w->timeout_ms,
+                               .connect_timeout_ms = w->connect_timeout_ms,
+                               .proxy = s->proxy,
+                               .user_agent = s->user_agent};
+  mp_code code = MP_OK;
+
+  if (!w->target) code = mp_target_new(&options, &w->target, err);
+  *out = w->target;
+  return code;
+}
+
+/* Starts the delivery's request, or gives it an outcome at once. */
+static bool start(mp_engine *e, mp_delivery *d) {
+  char id[MP_EVENT_ID_SIZE];
+  mp_request request = {.event = d->event->row.type,
+                        .body = d->event->row.body,
+                        .body_len = d->event->row.body_len};
+  mp_error err;
+  mp_code code = target_of(e, d->webhook, &request.target, &err);
+
+  if (d->event->row.id) {
+    mp_event_id_format(d->event->row.id, id);
+    request.id = id;
+  }
+  if (code == MP_OK) code = mp_client_start(e->client, &request, d, &err);
+  if (code != MP_OK) {
+    mp_result failure = {
+        .at_ms = mp_wall_ms(), .error_class = "internal", .error = err.message};
+    mp_delivery_record(d, &failure);
+    mp_list_push(&e->outcomes, &d->node);
+  }
+  return code == MP_OK;
+}
+
+static void accept_handed(mp_engine *e, mp_list *handed) {
+  mp_node *n;
+  while ((n = mp_list_pop(handed)) != NULL) {
+    mp_delivery *d = MP_CONTAINER(n, mp_delivery, node);
+    if (d->trigger) {
+      start(e, d);
+    } else {
+      mp_list_push(&d->lane->queue, n);
+      take_turns(e, d->lane);
+    }
+  }
+}
+
+static void start_turns(mp_engine *e) {
+  while (e->turns.head && mp_client_room(e->client)) {
+    mp_lane *lane = MP_CONTAINER(mp_list_pop(&e->turns), mp_lane, turn);
+    mp_delivery *d;
+    lane->in_turns = false;
+    if (!lane->queue.head) continue;
+    d = MP_CONTAINER(lane->queue.head, mp_delivery, node);
+    if (lane->active >= d->webhook->concurrency) continue; /* comes back when one of its own ends */
+    mp_list_pop(&lane->queue);
+    if (atomic_load(&lane->stopped))
+      mp_list_push(&e->outcomes, &d->node); /* given back without an attempt */
+    else if (start(e, d))
+      lane->active++;
+    take_turns(e, lane);
+  }
+}
+
+static void give_back_queued(mp_engine *e) {
+  for (mp_node *n; (n = mp_list_pop(&e->turns)) != NULL;) {
+    mp_lane *lane = MP_CONTAINER(n, mp_lane, turn);
+    lane->in_turns = false;
+    mp_list_append(&e->outcomes, &lane->queue);
+  }
+}
+
+static void hand_back(mp_engine *e) {
+  if (!e->outcomes.head) return;
+  pthread_mutex_lock(&e->lock);
+  mp_list_append(&e->finished, &e->outcomes);
+  pthread_cond_signal(&e->work);
+  pthread_mutex_unlock(&e->lock);
+}
+
+void *mp_delivery_thread(void *engine) {
+  mp_engine *e = engine;
+  int timeout = 0;
+
+  for (;;) {
+    mp_list handed = {0};
+    bool stop, abort;
+
+    pthread_mutex_lock(&e->work_lock);
+    mp_list_append(&handed, &e->handed);
+    stop = e->stop;
+    abort = e->abort;
+    pthread_mutex_unlock(&e->work_lock);
+
+    accept_handed(e, &handed);
+    if (abort) {
+      mp_client_abort(e->client);
+      give_back_queued(e);
+    }
+    start_turns(e);
+    mp_client_poll(e->client, 0);
+    if (!e->outcomes.head) {
+      if (stop && mp_client_active(e->client) == 0 && !e->turns.head) break;
+      timeout = IDLE_POLL_MS;
+      mp_client_poll(e->client, timeout);
+    }
+    hand_back(e);
+  }
+  return NULL;
+}
+
+mp_code mp_delivery_client(mp_engine *engine, mp_error *err) {
+  mp_client_options options = {.max_requests = engine->settings->max_concurrency,
+                               .response_keep = MP_RESPONSE_KEEP,
+                               .done = on_done,
+                               .owner = engine};
+  return mp_client_new(&options, &engine->client, err);
+}

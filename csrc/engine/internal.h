@@ -1,0 +1,155 @@
+/* The inside of an engine, shared by the files of this folder only. */
+#ifndef MP_ENGINE_INTERNAL_H
+#define MP_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "base/id.h"
+#include "base/list.h"
+#include "engine/engine.h"
+#include "engine/lane.h"
+#include "engine/log.h"
+#include "http/client.h"
+#include "queue/store.h"
+
+#define MP_RESPONSE_KEEP  8192                              /* bytes of a response's body that are kept */
+#define MP_IDEMPOTENCY_MS ((int64_t)24 * 60 * 60 * 1000) /* how long an idempotency key counts */
+#define MP_TRIGGER_MAX_MS ((int64_t)11 * 60 * 1000) /* over the longest request timeout (600 s) */
+
+/* What a host thread waits for. All fields: engine->lock. When the host gave up waiting (or never
+ * wanted to), abandoned is set and whoever completes the ticket frees its owner. */
+typedef struct mp_ticket {
+  bool done;
+  bool abandoned;
+  mp_error error; /* code MP_OK: it worked */
+} mp_ticket;
+
+/* An emit on its way to the store thread. */
+typedef struct mp_emit {
+  mp_node node;
+  mp_ticket ticket;
+  mp_list events; /* of mp_event */
+  size_t bytes;
+  bool no_wait;
+  int64_t existing; /* see mp_engine_emit */
+} mp_emit;
+
+/* Anything else that a host asks of the store thread. */
+typedef struct mp_call {
+  mp_node node;
+  mp_ticket ticket;
+  /* On the store thread; inside a transaction of its own when the call writes. Sets deferred when the
+   * ticket will be completed later. */
+  mp_code (*run)(mp_engine *engine, struct mp_call *call, mp_error *err);
+  mp_code (*then)(mp_engine *engine, struct mp_call *call, mp_error *err); /* after the commit; may be NULL */
+  bool writes;
+  bool deferred;
+  /* What run needs, and its answer. */
+  int64_t id, id2;
+  bool flag;
+  int limit;
+  char *name, *text; /* owned */
+  size_t text_len;
+  mp_delivery_filter filter;
+  mp_buf out;
+} mp_call;
+
+typedef enum mp_phase { MP_STARTING, MP_RUNNING, MP_CLOSING, MP_STOPPED } mp_phase;
+
+struct mp_engine {
+  /* immutable once open */
+  mp_settings *settings;
+  pid_t pid;
+  mp_id_source ids; /* made by the store thread when it has joined the store */
+  pthread_t store_thread;
+
+  /* the process's list of engines (engine.c: registry_lock) */
+  struct mp_engine *next_open;
+  char *key; /* NULL: never shared (":memory:") */
+  int refs;
+
+  pthread_mutex_t lock;
+  pthread_cond_t work; /* store thread: there is something to do */
+  pthread_cond_t done; /* hosts: some ticket is done, or the phase changed */
+  mp_list emits;       /* lock; of mp_emit */
+  mp_list calls;       /* lock; of mp_call */
+  mp_list finished;    /* lock; of mp_delivery, outcomes from the delivery thread */
+  size_t inbox_count;  /* lock; events handed over and not yet committed */
+  size_t inbox_bytes;  /* lock */
+  mp_phase phase;      /* lock */
+  int64_t close_at;    /* lock; monotonic ms at which requests under way are cut off */
+  bool cut_off;        /* lock; they were */
+  mp_error start_error; /* lock */
+
+  /* store thread */
+  mp_store *store;
+  int64_t id; /* in the store's engine table */
+  int64_t lease_count;
+  mp_lanes lanes;
+  mp_list taken_emits;    /* out of the inbox, not yet committed */
+  mp_list taken_finished; /* likewise */
+  mp_list waiters;        /* of mp_call: hosts in mp_engine_wait */
+  int64_t leased;         /* of all lanes */
+  size_t leased_bytes;    /* their bodies */
+  uint64_t random;
+  mp_phase seen_phase; /* what take() found last */
+  bool others;         /* other engines are on this store */
+  int64_t next_beat;   /* monotonic ms */
+  int64_t next_look;   /* monotonic ms: what did other processes do? */
+  int64_t retry_at;    /* monotonic ms before which what failed is not tried again */
+  bool failing;        /* the last transaction failed */
+
+  /* hand-over to the delivery thread */
+  pthread_t delivery_thread;
+  pthread_mutex_t work_lock;
+  mp_list handed;  /* work_lock; of mp_delivery */
+  bool stop;       /* work_lock; end when nothing is left */
+  bool abort;      /* work_lock; give everything back now */
+
+  /* delivery thread */
+  mp_client *client; /* made and freed by the store thread while the delivery thread is not there */
+  mp_list turns;     /* of mp_lane: those with something to start */
+  mp_list outcomes;  /* of mp_delivery, to be put into finished */
+
+  /* any thread */
+  atomic_llong accepted;      /* events committed */
+  atomic_llong delivered;     /* deliveries that ended so */
+  atomic_llong failed;        /* attempts */
+  atomic_llong dead;
+  atomic_llong rejected;      /* emits that were refused for want of room or store */
+  atomic_llong dropped_keys;
+  atomic_llong commits;
+};
+
+/* inbox.c */
+mp_code mp_engine_check(const mp_engine *engine, mp_error *err); /* MP_EFORK in another process */
+/* Waits for the call. On MP_ETIMEDOUT the call is no longer the host's; else the host frees it. */
+mp_code mp_inbox_call(mp_engine *engine, mp_call *call, int64_t timeout_ms, mp_error *err);
+void mp_call_free(mp_call *call);
+void mp_call_complete(mp_engine *engine, mp_call *call, mp_code code, const mp_error *err);
+/* Completes every emit in the list with the same outcome, and gives back their room. */
+void mp_emits_complete(mp_engine *engine, mp_list *emits, mp_code code, const mp_error *err);
+
+/* store_thread.c */
+void *mp_store_thread(void *engine);
+
+/* commit.c: the store thread's transactions. claim: also take due deliveries from the store. */
+void mp_commit_batch(mp_engine *engine, bool claim);
+/* When could a claim find something? Wall clock; INT64_MAX: not before something else happens. */
+int64_t mp_commit_next_claim(const mp_engine *engine);
+
+/* registry.c: webhooks and lanes, store thread */
+mp_code mp_registry_sync(mp_engine *engine, mp_error *err);
+mp_code mp_registry_load(mp_engine *engine, mp_error *err);
+
+/* calls.c */
+void mp_call_finish_trigger(mp_engine *engine, mp_delivery *delivery);
+
+/* delivery_thread.c */
+mp_code mp_delivery_client(mp_engine *engine, mp_error *err);
+void *mp_delivery_thread(void *engine);
+void mp_delivery_hand(mp_engine *engine, mp_list *deliveries);
+
+#endif

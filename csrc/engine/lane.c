@@ -1,0 +1,106 @@
+/* Lanes and the deliveries in them. See lane.h for who owns what. */
+#include "engine/lane.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_AHEAD 256
+
+static size_t position(const mp_lanes *lanes, int64_t webhook_id) {
+  size_t low = 0, high = lanes->count;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (lanes->items[middle]->webhook_id < webhook_id)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+mp_lane *mp_lanes_find(const mp_lanes *lanes, int64_t webhook_id) {
+  size_t at = position(lanes, webhook_id);
+  if (at == lanes->count || lanes->items[at]->webhook_id != webhook_id) return NULL;
+  return lanes->items[at];
+}
+
+mp_lane *mp_lanes_add(mp_lanes *lanes, int64_t webhook_id) {
+  size_t at = position(lanes, webhook_id);
+  mp_lane *lane;
+
+  if (at < lanes->count && lanes->items[at]->webhook_id == webhook_id) return lanes->items[at];
+  if (lanes->count == lanes->cap) {
+    size_t cap = lanes->cap ? lanes->cap * 2 : 16;
+    mp_lane **items = realloc(lanes->items, cap * sizeof *items);
+    if (!items) return NULL;
+    lanes->items = items;
+    lanes->cap = cap;
+  }
+  lane = calloc(1, sizeof *lane);
+  if (!lane) return NULL;
+  lane->webhook_id = webhook_id;
+  lane->next_due_ms = INT64_MAX;
+  atomic_init(&lane->stopped, false);
+  memmove(lanes->items + at + 1, lanes->items + at, (lanes->count - at) * sizeof *lanes->items);
+  lanes->items[at] = lane;
+  lanes->count++;
+  return lane;
+}
+
+void mp_lanes_free(mp_lanes *lanes) {
+  for (size_t i = 0; i < lanes->count; i++) {
+    mp_webhook_unref(lanes->items[i]->webhook);
+    free(lanes->items[i]);
+  }
+  free(lanes->items);
+  *lanes = (mp_lanes){0};
+}
+
+int mp_lane_room(const mp_lane *lane) {
+  int ahead = lane->drained > MAX_AHEAD / 2 ? MAX_AHEAD : lane->drained * 2;
+  int room;
+
+  if (!lane->webhook || !lane->webhook->enabled) return 0;
+  room = lane->webhook->concurrency + ahead - lane->leased;
+  return room > 0 ? room : 0;
+}
+
+mp_delivery *mp_delivery_new(mp_lane *lane, mp_webhook *webhook, mp_event *event) {
+  mp_delivery *d = calloc(1, sizeof *d);
+  if (!d) return NULL;
+  d->lane = lane;
+  d->webhook = mp_webhook_ref(webhook);
+  d->event = mp_event_ref(event);
+  return d;
+}
+
+void mp_delivery_free(mp_delivery *delivery) {
+  if (!delivery) return;
+  mp_webhook_unref(delivery->webhook);
+  mp_event_unref(delivery->event);
+  free(delivery->text);
+  free(delivery);
+}
+
+void mp_delivery_record(mp_delivery *delivery, const mp_result *result) {
+  size_t error = result->error[0] ? strlen(result->error) + 1 : 0;
+  char *text = error + result->response_len ? malloc(error + result->response_len) : NULL;
+
+  delivery->attempted = true;
+  delivery->attempt = (mp_attempt){.at_ms = result->at_ms,
+                                   .duration_us = result->duration_us,
+                                   .status = result->status,
+                                   .error_class = result->error_class};
+  free(delivery->text);
+  delivery->text = text;
+  if (!text) return;
+  if (error) {
+    memcpy(text, result->error, error);
+    delivery->attempt.error = text;
+  }
+  if (result->response_len) {
+    memcpy(text + error, result->response, result->response_len);
+    delivery->attempt.response = text + error;
+    delivery->attempt.response_len = result->response_len;
+  }
+}

@@ -1,0 +1,79 @@
+/* Lanes: one for each webhook, so that what one receiver does costs the others nothing.
+ *
+ * The store thread owns the left half of a lane (what is claimed), the delivery thread the right half
+ * (what is sent). A lane lives as long as its engine. */
+#ifndef MP_ENGINE_LANE_H
+#define MP_ENGINE_LANE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "engine/event.h"
+#include "engine/webhook.h"
+
+typedef struct mp_lane {
+  int64_t webhook_id;
+
+  /* store thread */
+  mp_webhook *webhook;  /* NULL: deleted, or kept in the config of another process */
+  int leased;           /* claimed by this engine and not finished */
+  int drained;          /* finished in the last batch that finished any: how fast the lane runs */
+  int64_t next_due_ms;  /* nothing of it waits in the store that is due earlier */
+  bool seen;            /* while the webhooks are read anew */
+
+  /* both */
+  atomic_bool stopped; /* disabled or deleted: what is queued is given back */
+
+  /* delivery thread */
+  mp_list queue; /* of mp_delivery, in claim order */
+  int active;    /* requests under way */
+  bool in_turns;
+  mp_node turn; /* in the engine's turns, while it has something to start */
+} mp_lane;
+
+typedef struct mp_lanes {
+  mp_lane **items; /* in ascending webhook id */
+  size_t count;
+  size_t cap;
+  size_t next; /* whose turn it is to claim */
+} mp_lanes;
+
+mp_lane *mp_lanes_find(const mp_lanes *lanes, int64_t webhook_id); /* NULL when there is none */
+mp_lane *mp_lanes_add(mp_lanes *lanes, int64_t webhook_id);        /* found or made; NULL: no memory */
+void mp_lanes_free(mp_lanes *lanes);
+
+/* How many more of the lane's deliveries this engine may claim: its concurrency, and ahead of that what it
+ * finished lately, so that a fast lane never waits for a commit and a hung one holds only its slots. */
+int mp_lane_room(const mp_lane *lane);
+
+/* A delivery in memory: claimed by this engine, or a trigger. In one list at a time. */
+typedef struct mp_delivery {
+  mp_node node;
+  mp_lane *lane;
+  mp_event *event;     /* a reference */
+  mp_webhook *webhook; /* a reference */
+  int64_t lease;       /* 0: a trigger */
+  int attempts;        /* made before this lease */
+  struct mp_call *trigger; /* whom to tell; NULL for a claimed delivery */
+
+  /* Written by the delivery thread before it hands the delivery back. */
+  bool attempted;
+  mp_attempt attempt;
+  char *text; /* holds attempt.error and attempt.response; NULL for none */
+
+  /* Written by the store thread when it finishes the delivery. */
+  mp_delivery_state state;
+  int64_t due_ms;
+  bool applied; /* the lease was still its own */
+} mp_delivery;
+
+/* Takes references to event and webhook. NULL when out of memory. */
+mp_delivery *mp_delivery_new(mp_lane *lane, mp_webhook *webhook, mp_event *event);
+void mp_delivery_free(mp_delivery *delivery); /* NULL-safe */
+
+/* Keeps a result in the delivery. What does not fit into memory is left out. */
+void mp_delivery_record(mp_delivery *delivery, const mp_result *result);
+
+#endif

@@ -1,0 +1,121 @@
+/* Webhooks and their lanes: what the store and the config say, as the store thread sees it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/internal.h"
+
+static const mp_endpoint *endpoint_of(const mp_settings *s, const char *name) {
+  for (size_t i = 0; i < s->endpoint_count; i++) {
+    if (strcmp(s->endpoints[i].name, name) == 0) return &s->endpoints[i];
+  }
+  return NULL;
+}
+
+/* ---- giving the config's endpoints their rows -------------------------------------------------- */
+
+typedef struct known {
+  const mp_settings *settings;
+  int64_t *ids;  /* of each endpoint's row; 0: none yet */
+  bool *enabled; /* as the row says */
+} known;
+
+static mp_code note_row(void *arg, const mp_webhook_row *row, mp_error *err) {
+  known *k = arg;
+  const mp_endpoint *endpoint = row->from_config ? endpoint_of(k->settings, row->name) : NULL;
+  (void)err;
+  if (endpoint) {
+    k->ids[endpoint - k->settings->endpoints] = row->id;
+    k->enabled[endpoint - k->settings->endpoints] = row->enabled;
+  }
+  return MP_OK;
+}
+
+/* Inside a transaction. A row whose endpoint left the config stays, with its deliveries: they go on when it comes
+ * back. */
+static mp_code sync_rows(mp_engine *e, known *k, mp_error *err) {
+  mp_code code = mp_store_webhooks(e->store, note_row, k, err);
+
+  for (size_t i = 0; code == MP_OK && i < k->settings->endpoint_count; i++) {
+    const mp_endpoint *endpoint = &k->settings->endpoints[i];
+    int64_t now = mp_wall_ms();
+    mp_webhook_row row = {.id = k->ids[i],
+                          .from_config = true,
+                          .name = endpoint->name,
+                          .enabled = endpoint->enabled,
+                          .created_ms = now,
+                          .updated_ms = now};
+    if (!row.id)
+      code = mp_store_webhook_insert(e->store, &row, err);
+    else if (k->enabled[i] != endpoint->enabled)
+      code = mp_store_webhook_update(e->store, &row, err);
+  }
+  return code;
+}
+
+mp_code mp_registry_sync(mp_engine *engine, mp_error *err) {
+  size_t n = engine->settings->endpoint_count + 1;
+  known k = {.settings = engine->settings,
+             .ids = calloc(n, sizeof *k.ids),
+             .enabled = calloc(n, sizeof *k.enabled)};
+  mp_code code = k.ids && k.enabled ? MP_OK : mp_fail(err, MP_ENOMEM, "out of memory");
+
+  if (code == MP_OK) code = sync_rows(engine, &k, err);
+  free(k.ids);
+  free(k.enabled);
+  return code;
+}
+
+/* ---- lanes ------------------------------------------------------------------------------------- */
+
+static bool same(const mp_webhook *w, const mp_webhook_row *row) {
+  return w && w->updated_ms == row->updated_ms && w->enabled == row->enabled &&
+         strcmp(w->definition, row->definition) == 0;
+}
+
+static mp_code load_row(void *arg, const mp_webhook_row *stored, mp_error *err) {
+  mp_engine *e = arg;
+  mp_webhook_row row = *stored;
+  mp_lane *lane = mp_lanes_add(&e->lanes, row.id);
+  mp_webhook *webhook = NULL;
+  mp_error why;
+
+  if (!lane) return mp_fail(err, MP_ENOMEM, "out of memory");
+  if (row.from_config) {
+    const mp_endpoint *endpoint = endpoint_of(e->settings, row.name);
+    if (!endpoint) return MP_OK; /* another process's */
+    row.definition = endpoint->definition;
+  }
+  lane->seen = true;
+  if (same(lane->webhook, &row)) return MP_OK;
+  if (mp_webhook_new(e->settings, &row, &webhook, &why) != MP_OK) {
+    mp_log(e->settings->log_level, MP_LOG_ERROR, "webhook %lld is not used: %s",
+           (long long)row.id, why.message);
+    lane->seen = false;
+    return MP_OK;
+  }
+  mp_webhook_unref(lane->webhook);
+  lane->webhook = webhook;
+  atomic_store(&lane->stopped, !webhook->enabled);
+  return MP_OK;
+}
+
+mp_code mp_registry_load(mp_engine *engine, mp_error *err) {
+  mp_lanes *lanes = &engine->lanes;
+  mp_code code;
+
+  for (size_t i = 0; i < lanes->count; i++) lanes->items[i]->seen = false;
+  code = mp_store_webhooks(engine->store, load_row, engine, err);
+  for (size_t i = 0; code == MP_OK && i < lanes->count; i++) {
+    mp_lane *lane = lanes->items[i];
+    if (!lane->seen) {
+      mp_webhook_unref(lane->webhook);
+      lane->webhook = NULL;
+      lane->next_due_ms = INT64_MAX;
+      atomic_store(&lane->stopped, true);
+      continue;
+    }
+    code = mp_store_next_due(engine->store, lane->webhook_id, &lane->next_due_ms, err);
+  }
+  return code;
+}

@@ -1,0 +1,46 @@
+/* What an engine is opened with. Built by the Lua binding from the checked config, copied by the
+ * engine, immutable afterwards. */
+#ifndef MP_ENGINE_SETTINGS_H
+#define MP_ENGINE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "http/headers.h"
+
+#define MP_MAX_EVENT_TYPES 256
+
+/* A webhook kept as code. */
+typedef struct mp_endpoint {
+  char *name;
+  char *definition; /* JSON, as in mp_webhook_row */
+  bool enabled;
+} mp_endpoint;
+
+typedef struct mp_settings {
+  char *store;       /* a path or ":memory:" */
+  char *fingerprint; /* two opens of one store in one process must agree in it */
+  char **events;     /* every known event type */
+  size_t event_count;
+  mp_headers default_headers;
+  mp_endpoint *endpoints;
+  size_t endpoint_count;
+  int64_t *retry_ms; /* the schedule, for webhooks without their own */
+  size_t retry_count;
+  int64_t timeout_ms;
+  int64_t connect_timeout_ms;
+  int concurrency;     /* requests under way of one webhook */
+  int max_concurrency; /* of all webhooks together */
+  char *proxy;         /* NULL: none */
+  char *user_agent;
+  size_t inbox_count; /* emits handed over and not committed */
+  size_t inbox_bytes; /* their bodies together */
+  int64_t emit_timeout_ms;
+  int log_level; /* mp_log_level */
+} mp_settings;
+
+void mp_settings_free(mp_settings *settings); /* NULL-safe; frees the struct too */
+
+#endif

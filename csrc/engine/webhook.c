@@ -1,0 +1,261 @@
+/* Reading webhook definitions. Store thread. */
+#include "engine/webhook.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/url.h"
+#include "payload/json_reader.h"
+
+#define MAX_CONCURRENCY 1000
+#define MAX_DELAYS      100
+#define MAX_SECONDS     (30.0 * 24 * 60 * 60)
+
+/* ---- reading values ------------------------------------------------------------------------------ */
+
+/* A string without NULs, malloc'd. */
+static bool read_string(mp_json *j, char **out) {
+  mp_buf text;
+  bool ok;
+
+  mp_buf_init(&text, MP_BUF_NO_LIMIT);
+  ok = mp_json_string(j, &text);
+  if (ok && text.len > 0 && memchr(text.data, '\0', text.len)) ok = mp_json_fail(j, "a NUL");
+  mp_buf_add_char(&text, '\0');
+  if (ok && text.failed != MP_OK) ok = mp_json_fail(j, "out of memory");
+  if (ok) {
+    free(*out);
+    *out = mp_buf_take(&text, NULL);
+  }
+  mp_buf_free(&text);
+  return ok;
+}
+
+static bool read_number(mp_json *j, double least, double most, double *out) {
+  mp_span raw;
+  char text[32];
+
+  *out = 0;
+  if (mp_json_type_of(j) != MP_JSON_NUMBER) return mp_json_fail(j, "expected a number");
+  if (!mp_json_scalar(j, &raw)) return false;
+  if (raw.len >= sizeof text) return mp_json_fail(j, "a number that is too long");
+  memcpy(text, raw.data, raw.len);
+  text[raw.len] = '\0';
+  *out = strtod(text, NULL);
+  if (*out < least || *out > most) {
+    return mp_json_fail(j, "expected a number between %g and %g", least, most);
+  }
+  return true;
+}
+
+static bool read_milliseconds(mp_json *j, int64_t *out) {
+  double seconds;
+  if (!read_number(j, 0.001, MAX_SECONDS, &seconds)) return false;
+  *out = (int64_t)(seconds * 1000 + 0.5);
+  return true;
+}
+
+static bool begin_list(mp_json *j) {
+  if (mp_json_type_of(j) != MP_JSON_ARRAY) return mp_json_fail(j, "expected a list");
+  return mp_json_begin_array(j);
+}
+
+static bool read_header(mp_json *j, mp_headers *headers) {
+  char *pair[2] = {NULL, NULL};
+  mp_error why = {0};
+  int n = 0;
+  bool ok = begin_list(j);
+
+  while (ok && mp_json_next_element(j)) {
+    ok = n < 2 ? read_string(j, &pair[n]) : mp_json_fail(j, "expected a name and a value");
+    n++;
+  }
+  ok = ok && !j->failed && (n == 2 || mp_json_fail(j, "expected a name and a value"));
+  if (ok && mp_header_check("headers", pair[0], strlen(pair[0]), pair[1], strlen(pair[1]), &why) !=
+                MP_OK) {
+    ok = mp_json_fail(j, "%s", why.message);
+  }
+  if (ok && mp_headers_set(headers, pair[0], pair[1], &why) != MP_OK) {
+    ok = mp_json_fail(j, "%s", why.message);
+  }
+  free(pair[0]);
+  free(pair[1]);
+  return ok;
+}
+
+/* ---- reading fields ------------------------------------------------------------------------------ */
+
+static bool read_headers(mp_json *j, mp_webhook *w) {
+  if (!begin_list(j)) return false;
+  while (mp_json_next_element(j)) {
+    if (!read_header(j, &w->headers)) return false;
+  }
+  return !j->failed;
+}
+
+static bool read_events(mp_json *j, const mp_settings *s, mp_webhook *w) {
+  char *pattern = NULL;
+  bool ok = begin_list(j);
+
+  w->has_events = true;
+  while (ok && mp_json_next_element(j)) {
+    ok = read_string(j, &pattern);
+    for (size_t i = 0; ok && i < s->event_count; i++) {
+      if (mp_event_pattern_matches(pattern, s->events[i])) w->wants[i] = true;
+    }
+  }
+  free(pattern);
+  return ok && !j->failed;
+}
+
+static bool read_models(mp_json *j, mp_webhook *w) {
+  if (!begin_list(j)) return false;
+  while (mp_json_next_element(j)) {
+    char **models = realloc(w->models, (w->model_count + 1) * sizeof *models);
+    if (!models) return mp_json_fail(j, "out of memory");
+    w->models = models;
+    models[w->model_count] = NULL;
+    if (!read_string(j, &models[w->model_count])) return false;
+    w->model_count++;
+  }
+  return !j->failed;
+}
+
+static bool read_schedule(mp_json *j, mp_webhook *w) {
+  int64_t *delays = calloc(MAX_DELAYS, sizeof *delays);
+  size_t count = 0;
+
+  if (!delays) return mp_json_fail(j, "out of memory");
+  free(w->own_delays);
+  w->own_delays = delays;
+  if (!begin_list(j)) return false;
+  while (mp_json_next_element(j)) {
+    double seconds;
+    if (count == MAX_DELAYS) return mp_json_fail(j, "more than %d retries", MAX_DELAYS);
+    if (!read_number(j, 0, MAX_SECONDS, &seconds)) return false;
+    delays[count++] = (int64_t)(seconds * 1000 + 0.5);
+  }
+  w->retry = (mp_retry){.delays_ms = delays, .count = count};
+  return !j->failed;
+}
+
+static bool is(mp_span key, const char *name) {
+  return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
+}
+
+static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span key) {
+  double n;
+
+  if (is(key, "url")) return read_string(j, &w->url);
+  if (is(key, "headers")) return read_headers(j, w);
+  if (is(key, "events")) return read_events(j, s, w);
+  if (is(key, "models")) return read_models(j, w);
+  if (is(key, "timeout")) return read_milliseconds(j, &w->timeout_ms);
+  if (is(key, "connectTimeout")) return read_milliseconds(j, &w->connect_timeout_ms);
+  if (is(key, "retrySchedule")) return read_schedule(j, w);
+  if (is(key, "concurrency")) {
+    if (!read_number(j, 1, MAX_CONCURRENCY, &n)) return false;
+    w->concurrency = (int)n;
+    return true;
+  }
+  return mp_json_skip(j, NULL);
+}
+
+static mp_code read_definition(const mp_settings *s, mp_webhook *w, mp_error *err) {
+  mp_error why = {0};
+  mp_headers merged;
+  mp_json j;
+  mp_span key;
+  mp_code code;
+
+  mp_json_init(&j, w->definition, strlen(w->definition), "webhook", &why);
+  if (mp_json_type_of(&j) == MP_JSON_OBJECT) {
+    mp_json_begin_object(&j);
+    while (mp_json_next_key(&j, &key) && read_field(&j, s, w, key)) continue;
+    mp_json_end(&j);
+  } else {
+    mp_json_fail(&j, "expected an object");
+  }
+  mp_json_free(&j);
+  if (j.failed) return mp_fail(err, MP_EINVAL, "%s", why.message);
+  if (!w->url) return mp_fail(err, MP_EINVAL, "webhook.url: expected a URL, got none");
+  if (!w->has_events) return mp_fail(err, MP_EINVAL, "webhook.events: expected a list, got none");
+  code = mp_url_check(w->url, err);
+  if (code != MP_OK) return code;
+  /* What would fail when it is sent fails now. */
+  mp_headers_init(&merged);
+  code = mp_headers_merge(&s->default_headers, &w->headers, s->events[0], &merged, err);
+  mp_headers_free(&merged);
+  return code;
+}
+
+/* ---- webhooks ------------------------------------------------------------------------------------ */
+
+mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, mp_webhook **out,
+                       mp_error *err) {
+  mp_webhook *w = calloc(1, sizeof *w);
+  mp_code code;
+
+  *out = NULL;
+  if (!w) return mp_fail(err, MP_ENOMEM, "out of memory");
+  atomic_init(&w->refs, 1);
+  w->id = row->id;
+  w->from_config = row->from_config;
+  w->enabled = row->enabled;
+  w->created_ms = row->created_ms;
+  w->updated_ms = row->updated_ms;
+  w->concurrency = settings->concurrency;
+  w->timeout_ms = settings->timeout_ms;
+  w->connect_timeout_ms = settings->connect_timeout_ms;
+  w->retry = (mp_retry){.delays_ms = settings->retry_ms, .count = settings->retry_count};
+  mp_headers_init(&w->headers);
+  w->name = strdup(row->name);
+  w->definition = strdup(row->definition);
+  w->wants = calloc(settings->event_count + 1, sizeof *w->wants);
+  code = w->name && w->definition && w->wants ? MP_OK : mp_fail(err, MP_ENOMEM, "out of memory");
+  if (code == MP_OK) code = read_definition(settings, w, err);
+  if (code != MP_OK) {
+    mp_webhook_unref(w);
+    return code;
+  }
+  *out = w;
+  return MP_OK;
+}
+
+mp_webhook *mp_webhook_ref(mp_webhook *webhook) {
+  atomic_fetch_add_explicit(&webhook->refs, 1, memory_order_relaxed);
+  return webhook;
+}
+
+void mp_webhook_unref(mp_webhook *webhook) {
+  mp_webhook *w = webhook;
+
+  if (!w || atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) > 1) return;
+  for (size_t i = 0; i < w->model_count; i++) free(w->models[i]);
+  mp_headers_free(&w->headers);
+  mp_target_free(w->target);
+  free(w->models);
+  free(w->name);
+  free(w->definition);
+  free(w->url);
+  free(w->wants);
+  free(w->own_delays);
+  free(w);
+}
+
+bool mp_webhook_wants(const mp_webhook *webhook, int type_index, const char *model) {
+  if (type_index < 0 || !webhook->wants[type_index]) return false;
+  if (!webhook->models) return true;
+  for (size_t i = 0; model && i < webhook->model_count; i++) {
+    if (strcmp(webhook->models[i], model) == 0) return true;
+  }
+  return false;
+}
+
+bool mp_event_pattern_matches(const char *pattern, const char *type) {
+  size_t len = strlen(pattern);
+
+  if (strcmp(pattern, "*") == 0) return true;
+  if (len > 2 && strcmp(pattern + len - 2, ".*") == 0) return strncmp(pattern, type, len - 1) == 0;
+  return strcmp(pattern, type) == 0;
+}

@@ -1,0 +1,55 @@
+/* A webhook as the engine uses it: an immutable snapshot of its row, shared by the lane and by the
+ * deliveries that were made under it. An update makes a new snapshot. */
+#ifndef MP_ENGINE_WEBHOOK_H
+#define MP_ENGINE_WEBHOOK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/settings.h"
+#include "http/client.h"
+#include "queue/retry.h"
+#include "queue/store.h"
+
+typedef struct mp_webhook {
+  atomic_int refs;
+  int64_t id;
+  bool from_config;
+  bool enabled;
+  int64_t created_ms;
+  int64_t updated_ms;
+  char *name;
+  char *definition; /* the JSON it was made from */
+  char *url;
+  mp_headers headers;
+  bool has_events;
+  bool *wants;   /* for each of the settings' event types */
+  char **models; /* uids; NULL: every model, and events without one */
+  size_t model_count;
+  int concurrency;
+  int64_t timeout_ms;
+  int64_t connect_timeout_ms;
+  mp_retry retry;       /* the settings' delays, or own_delays */
+  int64_t *own_delays;  /* NULL: none */
+  mp_target *target;    /* delivery thread: made at the first request; freed with the webhook */
+} mp_webhook;
+
+/* Reads a definition:
+ *   { "url": "...", "headers": [["Name", "value"], ...], "events": ["entry.*", ...],
+ *     "models": ["uid", ...]?, "timeout": seconds?, "connectTimeout": seconds?, "concurrency": n?,
+ *     "retrySchedule": [seconds, ...]? }
+ * with what is absent taken from the settings (which must outlive the webhook). Other keys are
+ * passed over: a newer moonpost may have written them. MP_EINVAL, MP_ENOMEM. */
+mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, mp_webhook **out,
+                       mp_error *err);
+mp_webhook *mp_webhook_ref(mp_webhook *webhook);
+void mp_webhook_unref(mp_webhook *webhook); /* NULL-safe */
+
+/* Is this event for this webhook? model is a uid or NULL. */
+bool mp_webhook_wants(const mp_webhook *webhook, int type_index, const char *model);
+
+/* Does an event pattern ("entry.create", "entry.*", "*") name this event type? */
+bool mp_event_pattern_matches(const char *pattern, const char *type);
+
+#endif
