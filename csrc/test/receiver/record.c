@@ -1,0 +1,82 @@
+/* The record: one JSON line a request, complete in the file before the answer is sent, so that who
+ * has seen the answer finds the line. Bytes are code points U+0000 to U+00FF, those over 0x7e
+ * escaped. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "receiver.h"
+
+static void add_string(mp_buf *out, slice s) {
+  size_t plain = 0;
+
+  mp_buf_add_char(out, '"');
+  for (size_t i = 0; i < s.len; i++) {
+    unsigned char c = (unsigned char)s.data[i];
+    if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') continue;
+    mp_buf_add(out, s.data + plain, i - plain);
+    mp_buf_add_format(out, "\\u%04x", c);
+    plain = i + 1;
+  }
+  mp_buf_add(out, s.data + plain, s.len - plain);
+  mp_buf_add_char(out, '"');
+}
+
+static void add_headers(mp_buf *out, const request *r) {
+  const char *separator = "";
+  size_t at = 0;
+  slice name, value;
+
+  mp_buf_add_char(out, '[');
+  while (request_header(r, &at, &name, &value)) {
+    mp_buf_add_str(out, separator);
+    mp_buf_add_char(out, '[');
+    add_string(out, name);
+    mp_buf_add_char(out, ',');
+    add_string(out, value);
+    mp_buf_add_char(out, ']');
+    separator = ",";
+  }
+  mp_buf_add_char(out, ']');
+}
+
+static void write_all(int fd, const char *data, size_t len) {
+  while (len > 0) {
+    ssize_t n = write(fd, data, len);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      fprintf(stderr, "receiver: the record: %s\n", strerror(errno));
+      exit(1);
+    }
+    data += n;
+    len -= (size_t)n;
+  }
+}
+
+void record_request(server *s, const connection *c) {
+  const request *r = &c->request;
+  mp_buf *line = &s->line;
+
+  mp_buf_reset(line);
+  mp_buf_add_format(line, "{\"n\":%llu,\"at_us\":%lld,\"connection\":%llu,\"method\":",
+                    (unsigned long long)s->requests, (long long)mp_mono_us(),
+                    (unsigned long long)c->number);
+  add_string(line, r->method);
+  mp_buf_add_str(line, ",\"path\":");
+  add_string(line, r->target);
+  mp_buf_add_str(line, ",\"headers\":");
+  add_headers(line, r);
+  mp_buf_add_str(line, ",\"body\":");
+  add_string(line, r->body);
+  mp_buf_add_str(line, ",\"raw_head\":");
+  add_string(line, r->head);
+  mp_buf_add_str(line, "}\n");
+  if (line->failed != MP_OK) {
+    fprintf(stderr, "receiver: the record: %s\n", mp_strerror(line->failed));
+    exit(1);
+  }
+  write_all(s->record, line->data, line->len);
+}
