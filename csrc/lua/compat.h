@@ -1,0 +1,18 @@
+/* What LuaJIT (Lua 5.1's C API with some of 5.2's) lacks of Lua 5.4's. */
+#ifndef MP_LUA_COMPAT_H
+#define MP_LUA_COMPAT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#if LUA_VERSION_NUM < 502
+#define lua_rawlen lua_objlen
+#define lua_newuserdatauv(L, size, values) lua_newuserdata(L, size)
+#define MP_TCDATA 10 /* LuaJIT's type number of FFI objects */
+static inline int mp_lua_absindex(lua_State *L, int i) {
+  return i > 0 || i <= LUA_REGISTRYINDEX ? i : lua_gettop(L) + i + 1;
+}
+#define lua_absindex mp_lua_absindex
+#endif
+
+#endif

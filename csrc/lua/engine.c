@@ -1,0 +1,343 @@
+/* The engine's handle for Lua: open, close and the calls that answer with JSON.
+ *
+ * Runs on the host's thread. Calls answer JSON text, which lua/moonpost decodes: the store thread
+ * never sees a lua_State. A handle's buffers belong to its userdata, so that a Lua error frees them
+ * in the end. */
+#include "lua/engine.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "lua/fail.h"
+#include "lua/handle.h"
+#include "lua/payload.h"
+#include "lua/settings.h"
+
+#define MAX_ANSWER ((size_t)64 << 20) /* bytes of one call's JSON */
+#define MAX_WAIT_S 86400.0
+
+mp_lua_handle *mp_lua_check_handle(lua_State *L, int index) {
+  return luaL_checkudata(L, index, MP_LUA_HANDLE);
+}
+
+mp_code mp_lua_open_engine(const mp_lua_handle *handle, mp_error *err) {
+  return handle->engine ? MP_OK : mp_fail(err, MP_ECLOSED, "closed");
+}
+
+/* ---- open and close ------------------------------------------------------------------------------ */
+
+static bool option(lua_State *L, int index, const char *name) {
+  bool set;
+  lua_getfield(L, index, name);
+  set = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return set;
+}
+
+/* open(settings, schema, { keep_unknown =, keep_users =, event_size = }) -> handle */
+static int open(lua_State *L) {
+  mp_lua_handle *h;
+  mp_settings *settings;
+  mp_error err = {0};
+  mp_code code;
+
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
+  h = lua_newuserdatauv(L, sizeof *h, 0);
+  memset(h, 0, sizeof *h);
+  h->schema_ref = LUA_NOREF;
+  mp_buf_init(&h->answer, MAX_ANSWER);
+  luaL_getmetatable(L, MP_LUA_HANDLE);
+  lua_setmetatable(L, -2);
+  h->schema = mp_lua_check_schema(L, 2);
+  lua_pushvalue(L, 2);
+  h->schema_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  h->sanitize = (mp_sanitize_options){.keep_unknown = option(L, 3, "keep_unknown"),
+                                      .keep_users = option(L, 3, "keep_users"),
+                                      .unknown_key = mp_lua_unknown_key,
+                                      .unknown_key_arg = h};
+  lua_getfield(L, 3, "event_size");
+  h->event_size = (size_t)luaL_checknumber(L, -1);
+  lua_pop(L, 1);
+  mp_buf_init(&h->body, h->event_size);
+  code = mp_lua_settings(L, 1, &settings, &err);
+  if (code == MP_OK) code = mp_engine_open(settings, &h->engine, &err);
+  return code == MP_OK ? 1 : mp_lua_fail(L, &err);
+}
+
+static mp_code close_handle(lua_State *L, mp_lua_handle *h, int64_t grace_ms, mp_error *err) {
+  mp_engine *engine = h->engine;
+
+  h->engine = NULL;
+  mp_buf_free(&h->body);
+  mp_buf_free(&h->answer);
+  luaL_unref(L, LUA_REGISTRYINDEX, h->schema_ref);
+  h->schema_ref = LUA_NOREF;
+  return engine ? mp_engine_close(engine, grace_ms, err) : MP_OK;
+}
+
+static int64_t seconds_to_ms(lua_State *L, int index, double otherwise) {
+  double s = luaL_optnumber(L, index, otherwise);
+  luaL_argcheck(L, s >= 0 && s <= MAX_WAIT_S, index, "expected seconds between 0 and 86400");
+  return (int64_t)ceil(s * 1000);
+}
+
+/* handle:close(seconds) -> true; a second close is one too. */
+static int close(lua_State *L) {
+  mp_lua_handle *h = mp_lua_check_handle(L, 1);
+  int64_t grace_ms = seconds_to_ms(L, 2, 5);
+  mp_error err = {0};
+
+  if (close_handle(L, h, grace_ms, &err) != MP_OK) return mp_lua_fail(L, &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int gc(lua_State *L) {
+  close_handle(L, mp_lua_check_handle(L, 1), 0, NULL);
+  return 0;
+}
+
+/* ---- calls --------------------------------------------------------------------------------------- */
+
+/* The handle with an empty answer buffer; NULL, with the failure pushed, when it is closed. */
+static mp_lua_handle *begin(lua_State *L) {
+  mp_lua_handle *h = mp_lua_check_handle(L, 1);
+  mp_error err;
+  mp_buf_reset(&h->answer);
+  if (mp_lua_open_engine(h, &err) == MP_OK) return h;
+  mp_lua_fail(L, &err);
+  return NULL;
+}
+
+static int answer(lua_State *L, mp_lua_handle *h, mp_code code, const mp_error *err) {
+  if (code != MP_OK) return mp_lua_fail(L, err);
+  lua_pushlstring(L, h->answer.data ? h->answer.data : "", h->answer.len);
+  mp_buf_free(&h->answer);
+  return 1;
+}
+
+static int fail(lua_State *L, mp_code code, const char *message) {
+  mp_error err;
+  mp_fail(&err, code, "%s", message);
+  return mp_lua_fail(L, &err);
+}
+
+static bool webhook_id(lua_State *L, int index, int64_t *id) {
+  const char *text = luaL_checkstring(L, index);
+  char *end;
+  if (*text < '1' || *text > '9' || strlen(text) > 18) return false;
+  *id = strtoll(text, &end, 10);
+  return *end == '\0';
+}
+
+static int no_webhook(lua_State *L) { return fail(L, MP_ENOENT, "no such webhook"); }
+static int no_delivery(lua_State *L) { return fail(L, MP_ENOENT, "no such delivery"); }
+static int no_event(lua_State *L) { return fail(L, MP_ENOENT, "no such event"); }
+
+static int stats(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  return h ? answer(L, h, mp_engine_stats(h->engine, &h->answer, &err), &err) : 3;
+}
+
+/* handle:wait(seconds) -> true */
+static int wait(lua_State *L) {
+  int64_t timeout_ms = seconds_to_ms(L, 2, 60);
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+
+  if (!h) return 3;
+  if (mp_engine_wait(h->engine, timeout_ms, &err) != MP_OK) return mp_lua_fail(L, &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int webhooks(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  return h ? answer(L, h, mp_engine_webhooks(h->engine, &h->answer, &err), &err) : 3;
+}
+
+static int webhook(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  int64_t id;
+  if (!h) return 3;
+  if (!webhook_id(L, 2, &id)) return no_webhook(L);
+  return answer(L, h, mp_engine_webhook(h->engine, id, &h->answer, &err), &err);
+}
+
+/* handle:webhook_create(name, definition, enabled) */
+static int webhook_create(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  if (!h) return 3;
+  return answer(L, h,
+                mp_engine_webhook_create(h->engine, luaL_checkstring(L, 2), luaL_checkstring(L, 3),
+                                         lua_toboolean(L, 4), &h->answer, &err),
+                &err);
+}
+
+/* handle:webhook_update(id, name, definition, enabled) */
+static int webhook_update(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  int64_t id;
+  if (!h) return 3;
+  if (!webhook_id(L, 2, &id)) return no_webhook(L);
+  return answer(L, h,
+                mp_engine_webhook_update(h->engine, id, luaL_checkstring(L, 3),
+                                         luaL_checkstring(L, 4), lua_toboolean(L, 5), &h->answer,
+                                         &err),
+                &err);
+}
+
+static int webhook_delete(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  int64_t id;
+  if (!h) return 3;
+  if (!webhook_id(L, 2, &id)) return no_webhook(L);
+  return answer(L, h, mp_engine_webhook_delete(h->engine, id, &h->answer, &err), &err);
+}
+
+/* handle:trigger(id, created_ms) */
+static int trigger(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  int64_t created_ms = lua_isnoneornil(L, 3) ? mp_wall_ms() : (int64_t)luaL_checknumber(L, 3);
+  mp_error err = {0};
+  int64_t id;
+  if (!h) return 3;
+  if (!webhook_id(L, 2, &id)) return no_webhook(L);
+  return answer(L, h, mp_engine_trigger(h->engine, id, created_ms, &h->answer, &err), &err);
+}
+
+static const char *text_field(lua_State *L, int index, const char *name) {
+  const char *text;
+  lua_getfield(L, index, name);
+  text = luaL_optstring(L, -1, NULL);
+  lua_pop(L, 1); /* alive in the table */
+  return text;
+}
+
+static int limit_field(lua_State *L, int index) {
+  double n;
+  lua_getfield(L, index, "limit");
+  n = luaL_optnumber(L, -1, 100);
+  lua_pop(L, 1);
+  return n < 1 ? 1 : n > 1000 ? 1000 : (int)n;
+}
+
+/* handle:deliveries{ webhook_id =, event_id =, state =, limit =, before = } */
+static int deliveries(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_delivery_filter f = {.state = -1};
+  mp_error err = {0};
+  mp_delivery_state state;
+  const char *text;
+
+  if (!h) return 3;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  f.limit = limit_field(L, 2);
+  text = text_field(L, 2, "webhook_id");
+  if (text) {
+    lua_pushstring(L, text);
+    if (!webhook_id(L, -1, &f.webhook_id)) return no_webhook(L);
+  }
+  text = text_field(L, 2, "event_id");
+  if (text && !mp_event_id_parse(text, &f.event_id)) return no_event(L);
+  text = text_field(L, 2, "before");
+  if (text && !mp_delivery_id_parse(text, &f.before_event, &f.before_webhook)) {
+    return no_delivery(L);
+  }
+  text = text_field(L, 2, "state");
+  if (text) {
+    if (!mp_delivery_state_parse(text, &state)) {
+      return fail(L, MP_EINVAL,
+                  "state: expected waiting, leased, delivered, dead, held or filtered");
+    }
+    f.state = (int)state;
+  }
+  return answer(L, h, mp_engine_deliveries(h->engine, &f, &h->answer, &err), &err);
+}
+
+typedef mp_code (*delivery_fn)(mp_engine *, int64_t, int64_t, mp_buf *, mp_error *);
+
+static int of_delivery(lua_State *L, delivery_fn fn) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  int64_t event_id, hook_id;
+  if (!h) return 3;
+  if (!mp_delivery_id_parse(luaL_checkstring(L, 2), &event_id, &hook_id)) return no_delivery(L);
+  return answer(L, h, fn(h->engine, event_id, hook_id, &h->answer, &err), &err);
+}
+
+static int delivery(lua_State *L) { return of_delivery(L, mp_engine_delivery); }
+static int attempts(lua_State *L) { return of_delivery(L, mp_engine_attempts); }
+static int resend(lua_State *L) { return of_delivery(L, mp_engine_resend); }
+
+static int event(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  int64_t id;
+  if (!h) return 3;
+  if (!mp_event_id_parse(luaL_checkstring(L, 2), &id)) return no_event(L);
+  return answer(L, h, mp_engine_event(h->engine, id, &h->answer, &err), &err);
+}
+
+/* handle:events{ type =, limit =, before = } */
+static int events(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  const char *before;
+  int64_t id = 0;
+  if (!h) return 3;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  before = text_field(L, 2, "before");
+  if (before && !mp_event_id_parse(before, &id)) return no_event(L);
+  return answer(L, h,
+                mp_engine_events(h->engine, text_field(L, 2, "type"), id, limit_field(L, 2),
+                                 &h->answer, &err),
+                &err);
+}
+
+static const luaL_Reg methods[] = {
+    {"emit", mp_lua_emit},
+    {"emit_json", mp_lua_emit_json},
+    {"wait", wait},
+    {"stats", stats},
+    {"close", close},
+    {"webhooks", webhooks},
+    {"webhook", webhook},
+    {"webhook_create", webhook_create},
+    {"webhook_update", webhook_update},
+    {"webhook_delete", webhook_delete},
+    {"trigger", trigger},
+    {"deliveries", deliveries},
+    {"delivery", delivery},
+    {"attempts", attempts},
+    {"resend", resend},
+    {"event", event},
+    {"events", events},
+    {NULL, NULL},
+};
+
+void mp_lua_engine(lua_State *L) {
+  if (luaL_newmetatable(L, MP_LUA_HANDLE)) {
+    lua_pushstring(L, MP_LUA_HANDLE);
+    lua_setfield(L, -2, "__name");
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+  lua_pushcfunction(L, open);
+  lua_setfield(L, -2, "open");
+}

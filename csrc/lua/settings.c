@@ -1,0 +1,159 @@
+/* Reading settings from Lua. Host thread. Only raw reads of existing strings and numbers: nothing can
+ * raise while the settings are half made. */
+#include "lua/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua/http.h"
+
+typedef struct reader {
+  lua_State *L;
+  int index; /* of the table */
+  mp_error *err;
+  mp_code code; /* the first failure */
+} reader;
+
+/* Pushes the field; false, with the failure kept, when its type is another. */
+static bool push(reader *r, const char *name, int type) {
+  if (r->code != MP_OK) return false;
+  lua_pushstring(r->L, name);
+  lua_rawget(r->L, r->index);
+  if (lua_type(r->L, -1) == type) return true;
+  r->code = mp_fail(r->err, MP_EINVAL, "settings.%s: expected %s, got %s", name,
+                    lua_typename(r->L, type), luaL_typename(r->L, -1));
+  lua_pop(r->L, 1);
+  return false;
+}
+
+static char *copy(reader *r, int index) {
+  char *s = strdup(lua_tostring(r->L, index));
+  if (!s) r->code = mp_fail(r->err, MP_ENOMEM, "out of memory");
+  return s;
+}
+
+static char *string_field(reader *r, const char *name) {
+  char *s = NULL;
+  if (!push(r, name, LUA_TSTRING)) return NULL;
+  s = copy(r, -1);
+  lua_pop(r->L, 1);
+  return s;
+}
+
+static char *optional_string(reader *r, const char *name) {
+  bool absent;
+  if (r->code != MP_OK) return NULL;
+  lua_pushstring(r->L, name);
+  lua_rawget(r->L, r->index);
+  absent = lua_isnil(r->L, -1);
+  lua_pop(r->L, 1);
+  return absent ? NULL : string_field(r, name);
+}
+
+static double number_field(reader *r, const char *name) {
+  double n;
+  if (!push(r, name, LUA_TNUMBER)) return 0;
+  n = lua_tonumber(r->L, -1);
+  lua_pop(r->L, 1);
+  return n;
+}
+
+static void *array(reader *r, size_t count, size_t size) {
+  void *items = calloc(count + 1, size);
+  if (!items) r->code = mp_fail(r->err, MP_ENOMEM, "out of memory");
+  return items;
+}
+
+static void read_events(reader *r, mp_settings *s) {
+  size_t count;
+  if (!push(r, "events", LUA_TTABLE)) return;
+  count = lua_rawlen(r->L, -1);
+  if (count > MP_MAX_EVENT_TYPES) {
+    r->code = mp_fail(r->err, MP_EINVAL, "webhooks.events: at most %d event types",
+                      MP_MAX_EVENT_TYPES);
+  }
+  if (r->code == MP_OK) s->events = array(r, count, sizeof *s->events);
+  for (size_t i = 0; i < count && r->code == MP_OK; i++) {
+    lua_rawgeti(r->L, -1, (int)i + 1);
+    s->events[i] = copy(r, -1);
+    s->event_count = i + 1;
+    lua_pop(r->L, 1);
+  }
+  lua_pop(r->L, 1);
+}
+
+static void read_retry(reader *r, mp_settings *s) {
+  if (!push(r, "retry_ms", LUA_TTABLE)) return;
+  s->retry_count = lua_rawlen(r->L, -1);
+  s->retry_ms = array(r, s->retry_count, sizeof *s->retry_ms);
+  for (size_t i = 0; i < s->retry_count && r->code == MP_OK; i++) {
+    lua_rawgeti(r->L, -1, (int)i + 1);
+    s->retry_ms[i] = (int64_t)lua_tonumber(r->L, -1);
+    lua_pop(r->L, 1);
+  }
+  lua_pop(r->L, 1);
+}
+
+static void read_headers(reader *r, mp_settings *s) {
+  if (!push(r, "default_headers", LUA_TTABLE)) return;
+  r->code = mp_lua_headers(r->L, lua_gettop(r->L), "webhooks.defaultHeaders", &s->default_headers,
+                           r->err);
+  lua_pop(r->L, 1);
+}
+
+static void read_endpoints(reader *r, mp_settings *s) {
+  size_t count;
+  if (!push(r, "endpoints", LUA_TTABLE)) return;
+  count = lua_rawlen(r->L, -1);
+  s->endpoints = array(r, count, sizeof *s->endpoints);
+  for (size_t i = 0; i < count && r->code == MP_OK; i++) {
+    reader item = {.L = r->L, .err = r->err};
+    mp_endpoint *endpoint = &s->endpoints[i];
+    lua_rawgeti(r->L, -1, (int)i + 1);
+    item.index = lua_gettop(r->L);
+    endpoint->name = string_field(&item, "name");
+    endpoint->definition = string_field(&item, "definition");
+    if (push(&item, "enabled", LUA_TBOOLEAN)) {
+      endpoint->enabled = lua_toboolean(r->L, -1);
+      lua_pop(r->L, 1);
+    }
+    s->endpoint_count = i + 1;
+    r->code = item.code;
+    lua_pop(r->L, 1);
+  }
+  lua_pop(r->L, 1);
+}
+
+mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *err) {
+  reader r = {.L = L, .index = lua_absindex(L, index), .err = err};
+  mp_settings *s = calloc(1, sizeof *s);
+
+  *out = NULL;
+  if (!s || !lua_checkstack(L, 20)) {
+    free(s);
+    return mp_fail(err, MP_ENOMEM, "out of memory");
+  }
+  mp_headers_init(&s->default_headers);
+  s->store = string_field(&r, "store");
+  s->fingerprint = string_field(&r, "fingerprint");
+  s->user_agent = string_field(&r, "user_agent");
+  s->proxy = optional_string(&r, "proxy");
+  s->timeout_ms = (int64_t)number_field(&r, "timeout_ms");
+  s->connect_timeout_ms = (int64_t)number_field(&r, "connect_timeout_ms");
+  s->concurrency = (int)number_field(&r, "concurrency");
+  s->max_concurrency = (int)number_field(&r, "max_concurrency");
+  s->inbox_count = (size_t)number_field(&r, "inbox_count");
+  s->inbox_bytes = (size_t)number_field(&r, "inbox_bytes");
+  s->emit_timeout_ms = (int64_t)number_field(&r, "emit_timeout_ms");
+  s->log_level = (int)number_field(&r, "log_level");
+  read_events(&r, s);
+  read_retry(&r, s);
+  read_headers(&r, s);
+  read_endpoints(&r, s);
+  if (r.code != MP_OK) {
+    mp_settings_free(s);
+    return r.code;
+  }
+  *out = s;
+  return MP_OK;
+}
