@@ -1,0 +1,196 @@
+--- moonpost: the webhook engine for Lua hosts.
+--
+-- Runtime failures return nil, message, code; a programmer's mistake (a wrong type where moonpost's own
+-- objects are expected) raises an error. Ids are strings.
+local core = require "moonpost.core"
+local config = require "moonpost.config"
+local models = require "moonpost.models"
+local settings = require "moonpost.settings"
+local webhooks = require "moonpost.webhooks"
+local deliveries = require "moonpost.deliveries"
+local events = require "moonpost.events"
+local json = require "moonpost.json"
+
+local moonpost = {
+  _VERSION = "0.1.0",
+  --- JSON's null in Lua values, as lua-cjson and OpenResty have it.
+  null = json.null,
+  --- A metatable that makes a table a JSON list, also when it is empty.
+  array_mt = { __name = "moonpost.array", __jsontype = "array" },
+}
+
+---@class moonpost.Hooks
+---@field webhooks moonpost.Webhooks
+---@field deliveries moonpost.Deliveries
+---@field events moonpost.Events
+local hooks_mt = { __name = "moonpost.hooks", __index = {} }
+local hooks = hooks_mt.__index
+
+--- Opens the store, starts the engine and returns its handle.
+-- Must be called in the process that emits: after a fork, not before.
+---@param source string|table the path of config/server.lua, or its table
+---@param options? { clock: (fun(): number)? } clock answers milliseconds since 1970, for created_at
+---@return moonpost.Hooks|nil hooks nil with a message and a code: the config is wrong (EINVAL), the store is damaged
+-- (ECORRUPT), newer (EVERSION), locked or open with other settings (EBUSY)
+---@return string? message
+---@return string? code
+function moonpost.open(source, options)
+  local conf, message, code = config.load(source)
+  if not conf then return nil, message, code end
+  local schema
+  schema, message, code = core.schema(conf.schema_list)
+  if not schema then return nil, message, code end
+  local engine
+  engine, message, code = core.open(settings.of(conf, moonpost._VERSION), schema, {
+    keep_unknown = conf.sanitize.unknownAttributes == "keep",
+    keep_users = conf.sanitize.embeddedUsers == "keep",
+    event_size = conf.limits.eventSize,
+  })
+  if not engine then return nil, message, code end
+  local self = {
+    config = conf,
+    _engine = engine,
+    _clock = options and options.clock,
+  }
+  self.webhooks = webhooks.new(engine, conf, schema, self._clock)
+  self.deliveries = deliveries.new(engine)
+  self.events = events.new(engine)
+  return setmetatable(self, hooks_mt)
+end
+
+--- Emits an event. Returns when it is on disk, or with wait = false when it is handed over.
+---@param event string one of the eight, or of the config's webhooks.events
+---@param info { model: string?, entry: table?, entries: table[]?, media: table? }
+---@param options? { wait: boolean?, idempotency_key: string?, key: string? } key: for per-key order;
+-- idempotency_key: the same key within 24 hours returns the first id and stores nothing
+---@return string|string[]|nil id a list of ids for entries (one event each, all in one transaction)
+---@return string? message
+---@return string? code EINVAL, EPRIVATE (users are never sent), E2BIG, EAGAIN (inbox full), ENOSPC,
+-- EIO, ETIMEDOUT, ECLOSED, EFORK
+function hooks:emit(event, info, options)
+  return self._engine:emit(event, info, options, self._clock and self._clock())
+end
+
+--- Emits an event given as JSON text: { "event": ..., "model": ..., "entry": ... }. Numbers keep their
+-- digits, objects their order.
+---@param text string
+---@param options? table as for emit
+---@return string|string[]|nil id
+---@return string? message
+---@return string? code
+function hooks:emit_json(text, options)
+  return self._engine:emit_json(text, options, self._clock and self._clock())
+end
+
+--- Waits until nothing accepted is waiting for a first or due attempt.
+---@param seconds? number at most this long (default 60)
+---@return true|nil
+---@return string? message
+---@return string? code ETIMEDOUT
+function hooks:wait(seconds)
+  return self._engine:wait(seconds)
+end
+
+--- Counters since the engine started, and the store's counts by state.
+---@return table|nil
+---@return string? message
+---@return string? code
+function hooks:stats()
+  return json.answer(self._engine:stats())
+end
+
+--- Stops the engine: what was handed over is committed, requests under way get the given time, the
+-- rest waits in the store for the next start.
+---@param seconds? number default 5
+---@return true|nil
+---@return string? message
+---@return string? code ETIMEDOUT: requests were cut off, and will be made again
+function hooks:close(seconds)
+  return self._engine:close(seconds)
+end
+
+--- Compiles models once, for many calls of sanitize.
+---@param source string|table a folder's path, a table of settings by name, or Strapi's resolved models
+---@param options? { privateAttributes: string[]? } names that are private in every model
+---@return userdata|nil
+---@return string? message
+---@return string? code EINVAL
+function moonpost.models(source, options)
+  if type(source) == "userdata" then return source end
+  local list, message, code = models.compile(source, options)
+  if not list then return nil, message, code end
+  return core.schema(list)
+end
+
+local choices = {
+  unknownAttributes = { drop = false, keep = true },
+  embeddedUsers = { id = false, keep = true },
+}
+
+local function core_options(options)
+  local answer = {}
+  for name, allowed in pairs(choices) do
+    local value = options and options[name]
+    if value ~= nil and allowed[value] == nil then
+      local words = {}
+      for word in pairs(allowed) do words[#words + 1] = '"' .. word .. '"' end
+      table.sort(words)
+      return nil, ("options.%s: expected %s, got %s"):format(name, table.concat(words, " or "),
+        tostring(value)), "EINVAL"
+    end
+    answer[name] = value ~= nil and allowed[value]
+  end
+  return { keep_unknown = answer.unknownAttributes, keep_users = answer.embeddedUsers }
+end
+
+local function sanitize_with(sanitize, source, uid, value, options)
+  local checked, message, code = core_options(options)
+  if not checked then return nil, message, code end
+  local schema
+  schema, message, code = moonpost.models(source, options)
+  if not schema then return nil, message, code end
+  local text
+  text, message, code = sanitize(schema, uid, value, checked)
+  if not text then return nil, message, code end
+  return text
+end
+
+--- The sanitizer alone: a Lua value in, JSON text without private attributes and passwords out.
+---@param source string|table|userdata as for moonpost.models, or its result
+---@param uid string "application::address.address", or a bare model name where that is unambiguous
+---@param value any
+---@param options? { unknownAttributes: "drop"|"keep"?, embeddedUsers: "id"|"keep"?, privateAttributes: string[]? }
+---@return string|nil json
+---@return string? message
+---@return string? code EINVAL
+function moonpost.sanitize(source, uid, value, options)
+  return sanitize_with(core.sanitize, source, uid, value, options)
+end
+
+--- As sanitize, for JSON text: numbers keep their digits, objects their order.
+---@param source string|table|userdata
+---@param uid string
+---@param text string
+---@param options? table
+---@return string|nil json
+---@return string? message
+---@return string? code EINVAL
+function moonpost.sanitize_json(source, uid, text, options)
+  return sanitize_with(core.sanitize_json, source, uid, text, options)
+end
+
+--- Merges a webhook's header fields over the defaults, as they are sent: case-insensitive, one
+-- line a name, X-Strapi-Event and Content-Type forced.
+---@param default table|nil a map, or an ordered list of { name, value }
+---@param own table|nil likewise
+---@param event string
+---@return table<string, string>|nil headers
+---@return { name: string, value: string }[]|string ordered the same in the order they are sent; or the message
+---@return string? code EINVAL
+function moonpost.merge_headers(default, own, event)
+  return core.merge_headers(default, own, event)
+end
+
+json.register(core, moonpost.array_mt)
+
+return moonpost

@@ -1,0 +1,97 @@
+--- From a checked config to the settings that moonpost.core.open takes.
+local core = require "moonpost.core"
+
+local settings = {}
+
+local levels = { off = 0, error = 1, warn = 2, info = 3, debug = 4 }
+
+local function milliseconds(seconds)
+  return math.ceil(seconds * 1000)
+end
+
+local LISTS = { headers = true, events = true, models = true, retrySchedule = true }
+local list_mt = { __jsontype = "array" }
+
+local function as_list(value)
+  local list = setmetatable({}, list_mt)
+  for i, item in ipairs(value) do list[i] = item end
+  return list
+end
+
+--- The JSON definition of a webhook, as the store keeps it.
+---@param webhook table as webhook.check returns it
+---@return string
+function settings.definition(webhook)
+  local definition = {}
+  for name, value in pairs(webhook) do
+    if name ~= "enabled" then definition[name] = LISTS[name] and as_list(value) or value end
+  end
+  return assert(core.to_json(definition))
+end
+
+-- A text that is equal for equal settings: keys in order, every value with its type.
+local function canonical(value, out)
+  if type(value) ~= "table" then
+    out[#out + 1] = type(value):sub(1, 1) .. ("%q"):format(tostring(value))
+    return
+  end
+  local keys = {}
+  for key in pairs(value) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b)
+    if type(a) ~= type(b) then return type(a) < type(b) end
+    return a < b
+  end)
+  out[#out + 1] = "{"
+  for _, key in ipairs(keys) do
+    canonical(key, out)
+    out[#out + 1] = "="
+    canonical(value[key], out)
+    out[#out + 1] = ","
+  end
+  out[#out + 1] = "}"
+end
+
+local function fingerprint(value)
+  local out = {}
+  canonical(value, out)
+  return table.concat(out)
+end
+
+--- The settings of a config.
+---@param config table as config.load returns it
+---@param version string for the User-Agent
+---@return table
+function settings.of(config, version)
+  local delivery, limits = config.delivery, config.limits
+  local endpoints, retry, hooks = {}, {}, {}
+  for i, endpoint in ipairs(config.endpoints) do
+    endpoints[i] = {
+      name = endpoint.name,
+      definition = settings.definition(endpoint),
+      enabled = endpoint.enabled,
+    }
+    hooks[i] = endpoint
+  end
+  for i, seconds in ipairs(delivery.retrySchedule) do retry[i] = milliseconds(seconds) end
+  local result = {
+    store = config.store,
+    events = config.event_list,
+    default_headers = config.default_headers,
+    retry_ms = retry,
+    timeout_ms = milliseconds(delivery.timeout),
+    connect_timeout_ms = milliseconds(delivery.connectTimeout),
+    concurrency = delivery.concurrency,
+    max_concurrency = delivery.maxConcurrency,
+    proxy = delivery.proxy,
+    user_agent = delivery.userAgent or "moonpost/" .. version,
+    inbox_count = limits.inbox,
+    inbox_bytes = limits.inboxBytes,
+    emit_timeout_ms = milliseconds(limits.emitTimeout),
+    log_level = levels[config.log.level],
+  }
+  result.fingerprint = fingerprint({ result, hooks })
+  result.endpoints = endpoints
+  return result
+end
+
+return settings

@@ -1,0 +1,265 @@
+--- Checks a webhook's definition: for the config's endpoints and for the API alike.
+local core = require "moonpost.core"
+local json = require "moonpost.json"
+local suggest = require "moonpost.suggest"
+
+local webhook = {}
+
+local MAX_NAME, MAX_HEADER_BYTES, MAX_SECONDS = 255, 8192, 30 * 24 * 3600
+
+local function type_of(value)
+  if value == json.null then return "null" end
+  return type(value)
+end
+
+--- Shows a value in an error text.
+function webhook.shown(value)
+  if type(value) == "string" then return ("string '%s'"):format(#value > 60 and value:sub(1, 60) .. "..." or value) end
+  if type(value) == "number" or type(value) == "boolean" then return ("%s %s"):format(type(value), tostring(value)) end
+  return type_of(value)
+end
+local shown = webhook.shown
+
+--- Is it a list 1..n? The number of items, or nil.
+function webhook.list_length(value)
+  if type(value) ~= "table" then return nil end
+  local count = 0
+  for key in pairs(value) do
+    if type(key) ~= "number" then return nil end
+    count = count + 1
+  end
+  for i = 1, count do
+    if value[i] == nil then return nil end
+  end
+  return count
+end
+local list_length = webhook.list_length
+
+-- ---- one checker a field: value, where, context -> normalized | nil, message -------------------------
+
+local fields = {}
+
+function fields.name(value, where)
+  if type(value) ~= "string" or value == "" or #value > MAX_NAME then
+    return nil, ("%s: expected a name of 1 to %d bytes, got %s"):format(where, MAX_NAME, shown(value))
+  end
+  if value:find "[%z\1-\31\127]" then return nil, ("%s: expected a name without control characters"):format(where) end
+  return value
+end
+
+function fields.url(value, where)
+  if type(value) ~= "string" then return nil, ("%s: expected a URL, got %s"):format(where, shown(value)) end
+  local ok, message = core.check_url(value)
+  if not ok then return nil, ("%s: %s"):format(where, message) end
+  return value
+end
+
+local function header_pairs(value, where)
+  local result = {}
+  local length = list_length(value)
+  if not length then
+    for name, item in pairs(value) do result[#result + 1] = { name, item } end
+    table.sort(result, function(a, b)
+      local x, y = tostring(a[1]):lower(), tostring(b[1]):lower()
+      if x ~= y then return x < y end
+      return tostring(a[1]) < tostring(b[1])
+    end)
+    return result
+  end
+  for i = 1, length do
+    local item = value[i]
+    if type(item) ~= "table" then
+      return nil, ("%s[%d]: expected { name, value }, got %s"):format(where, i, shown(item))
+    end
+    result[i] = { item[1] or item.name, item[2] or item.value }
+  end
+  return result
+end
+
+--- Checks header fields: a map, or an ordered list of { name, value }.
+---@param value any
+---@param where string
+---@return { [1]: string, [2]: string }[]|nil headers ordered
+---@return string? message
+function webhook.headers(value, where)
+  if type(value) ~= "table" then
+    return nil, ("%s: expected a table of header fields, got %s"):format(where, shown(value))
+  end
+  local list, message = header_pairs(value, where)
+  if not list then return nil, message end
+  local seen, bytes = {}, 0
+  for _, header in ipairs(list) do
+    local name, content = header[1], header[2]
+    if type(name) ~= "string" then
+      return nil, ("%s: expected header names, got %s"):format(where, shown(name))
+    end
+    if type(content) ~= "string" then
+      return nil, ("%s['%s']: expected a string, got %s"):format(where, name, shown(content))
+    end
+    local ok
+    ok, message = core.check_header(where, name, content)
+    if not ok then return nil, message end
+    if core.header_reserved(name) then
+      return nil, ("%s['%s']: is moonpost's own header and cannot be set"):format(where, name)
+    end
+    local lower = name:lower()
+    if seen[lower] then
+      return nil, ("%s['%s']: is there already, as '%s'"):format(where, name, seen[lower])
+    end
+    seen[lower] = name
+    bytes = bytes + #name + #content
+  end
+  if bytes > MAX_HEADER_BYTES then
+    return nil, ("%s: expected at most %d bytes of names and values, got %d"):format(where, MAX_HEADER_BYTES, bytes)
+  end
+  return list
+end
+
+function fields.headers(value, where)
+  return webhook.headers(value, where)
+end
+
+local function known_event(pattern, context)
+  if pattern == "*" or context.events[pattern] then return true end
+  local prefix = pattern:match "^([%w_.]+%.)%*$"
+  for _, event in ipairs(prefix and context.event_list or {}) do
+    if event:sub(1, #prefix) == prefix then return true end
+  end
+  return false
+end
+
+function fields.events(value, where, context)
+  local length = list_length(value)
+  if not length then return nil, ("%s: expected a list of events, got %s"):format(where, shown(value)) end
+  if length == 0 then return nil, ("%s: expected at least one event"):format(where) end
+  local result, seen = {}, {}
+  for i, pattern in ipairs(value) do
+    if type(pattern) ~= "string" then
+      return nil, ("%s[%d]: expected an event, got %s"):format(where, i, shown(pattern))
+    end
+    if not known_event(pattern, context) then
+      local near = suggest.near(pattern, context.event_list)
+      return nil, ("%s[%d]: expected one of %s, a pattern such as entry.*, or *; got '%s'%s"):format(where, i,
+        table.concat(context.event_list, ", "), pattern, near)
+    end
+    if not seen[pattern] then result[#result + 1] = pattern end
+    seen[pattern] = true
+  end
+  return result
+end
+
+function fields.models(value, where, context)
+  local length = list_length(value)
+  if not length or length == 0 then
+    return nil, ("%s: expected a list of models, got %s"):format(where, length and "an empty one" or shown(value))
+  end
+  local result = {}
+  for i, name in ipairs(value) do
+    if type(name) ~= "string" then
+      return nil, ("%s[%d]: expected a model's name, got %s"):format(where, i, shown(name))
+    end
+    local uid, message = context.model(name)
+    if not uid then return nil, ("%s[%d]: %s"):format(where, i, message) end
+    result[i] = uid
+  end
+  return result
+end
+
+function fields.enabled(value, where)
+  if type(value) ~= "boolean" then return nil, ("%s: expected a boolean, got %s"):format(where, shown(value)) end
+  return value
+end
+
+local function seconds_up_to(most)
+  return function(value, where)
+    if type(value) ~= "number" or value ~= value or value < 0.001 or value > most then
+      return nil, ("%s: expected a number of seconds between 0.001 and %d, got %s"):format(where, most, shown(value))
+    end
+    return value
+  end
+end
+
+fields.timeout = seconds_up_to(600)
+fields.connectTimeout = seconds_up_to(600)
+
+--- A whole number between two others.
+function webhook.integer(least, most)
+  return function(value, where)
+    if type(value) ~= "number" or value ~= math.floor(value) or value < least or value > most then
+      return nil, ("%s: expected a whole number between %d and %d, got %s"):format(where, least, most, shown(value))
+    end
+    return value
+  end
+end
+
+fields.concurrency = webhook.integer(1, 1000)
+
+function fields.retrySchedule(value, where)
+  local length = list_length(value)
+  if not length or length > 100 then
+    return nil, ("%s: expected a list of at most 100 waits in seconds, got %s"):format(where,
+      length and length .. " of them" or shown(value))
+  end
+  for i, wait in ipairs(value) do
+    if type(wait) ~= "number" or wait ~= wait or wait < 0 or wait > MAX_SECONDS then
+      return nil, ("%s[%d]: expected a number of seconds between 0 and %d, got %s"):format(where, i, MAX_SECONDS, shown(wait))
+    end
+  end
+  return value
+end
+
+--- The field checkers that the config's delivery section shares.
+webhook.fields = fields
+
+local OPTIONAL = { models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true }
+local NAMES = suggest.keys(fields)
+
+local function check_key(key, where)
+  if key == "script" then return nil, ("%s.script: scripts are not supported by this version"):format(where) end
+  if type(key) ~= "string" or not fields[key] then
+    return nil, ("%s.%s: unknown key%s"):format(where, tostring(key), suggest.near(key, NAMES))
+  end
+  return true
+end
+
+--- Checks one webhook.
+---@param definition any { name, url, headers?, events, models?, enabled? (or isEnabled), timeout?, connectTimeout?,
+-- concurrency?, retrySchedule? }
+---@param where string the place in messages ("webhooks.endpoints[2]")
+---@param context { events: table<string, boolean>, event_list: string[], model: fun(name: string): string?, string? }
+---@param options? { partial: boolean? } partial: only the given fields; null takes an optional one away
+---@return table|nil normalized headers as an ordered list of pairs, models as uids, events without repetitions
+---@return string? message
+---@return string? code EINVAL
+function webhook.check(definition, where, context, options)
+  if type(definition) ~= "table" then
+    return nil, ("%s: expected a table { name =, url =, events = }, got %s"):format(where, shown(definition)), "EINVAL"
+  end
+  local partial = options and options.partial
+  local result, given = {}, {}
+  for key, value in pairs(definition) do
+    if key == "isEnabled" then key = "enabled" end
+    local ok, message = check_key(key, where)
+    if not ok then return nil, message, "EINVAL" end
+    given[key] = value
+  end
+  for _, key in ipairs(NAMES) do
+    local value, message = given[key], nil
+    if value == json.null and OPTIONAL[key] then
+      result[key] = partial and json.null or nil
+    elseif value ~= nil then
+      result[key], message = fields[key](value, where .. "." .. key, context)
+      if message then return nil, message, "EINVAL" end
+    elseif not partial and (key == "name" or key == "url" or key == "events") then
+      return nil, ("%s.%s: expected %s, got none"):format(where, key,
+        key == "events" and "a list of events" or "a " .. key), "EINVAL"
+    end
+  end
+  if not partial then
+    result.headers = result.headers or {}
+    if result.enabled == nil then result.enabled = true end
+  end
+  return result
+end
+
+return webhook

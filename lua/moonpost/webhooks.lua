@@ -1,0 +1,140 @@
+--- Webhooks: where events are sent. Those of the config are shown beside those of the store, and are
+-- read-only.
+local check = require "moonpost.webhook".check
+local json = require "moonpost.json"
+local settings = require "moonpost.settings"
+
+local webhooks = {}
+
+---@class moonpost.Webhooks
+local mt = { __name = "moonpost.webhooks", __index = {} }
+local methods = mt.__index
+
+---@class moonpost.Webhook
+---@field id string
+---@field name string
+---@field url string
+---@field headers table<string, string>
+---@field events string[]
+---@field models string[]? uids; nil: every model
+---@field enabled boolean
+---@field source "api"|"config"
+---@field created_at string ISO 8601
+---@field updated_at string ISO 8601
+
+local function to_webhook(row)
+  local webhook = {}
+  for name, value in pairs(row.definition) do webhook[name] = value end
+  webhook.headers = {}
+  for _, header in ipairs(row.definition.headers or {}) do webhook.headers[header[1]] = header[2] end
+  for _, name in ipairs { "id", "source", "enabled", "created_at", "updated_at" } do
+    webhook[name] = row[name]
+  end
+  return webhook
+end
+
+local function one(text, message, code)
+  local row
+  row, message, code = json.answer(text, message, code)
+  if not row then return nil, message, code end
+  return to_webhook(row)
+end
+
+local function id_text(id)
+  return type(id) == "number" and ("%d"):format(id) or id
+end
+
+--- For moonpost.open alone.
+function webhooks.new(engine, config, schema, clock)
+  local context = { events = config.events, event_list = config.event_list }
+  function context.model(name)
+    local model, message, code = schema:model(name)
+    if not model then return nil, message, code end
+    return model.uid
+  end
+  return setmetatable({ _engine = engine, _context = context, _clock = clock }, mt)
+end
+
+--- Creates a webhook in the store.
+---@param fields { name: string, url: string, headers: table?, events: string[], models: string[]?, enabled: boolean?,
+-- timeout: number?, connectTimeout: number?, concurrency: integer?, retrySchedule: number[]? }
+---@return moonpost.Webhook|nil
+---@return string? message
+---@return string? code EINVAL
+function methods:create(fields)
+  local webhook, message, code = check(fields, "webhook", self._context)
+  if not webhook then return nil, message, code end
+  return one(self._engine:webhook_create(webhook.name, settings.definition(webhook), webhook.enabled))
+end
+
+---@param id string
+---@return moonpost.Webhook|nil
+---@return string? message
+---@return string? code ENOENT
+function methods:get(id)
+  return one(self._engine:webhook(id_text(id)))
+end
+
+---@return moonpost.Webhook[]|nil in the order they were made
+---@return string? message
+---@return string? code
+function methods:list()
+  local rows, message, code = json.answer(self._engine:webhooks())
+  if not rows then return nil, message, code end
+  for i, row in ipairs(rows) do rows[i] = to_webhook(row) end
+  return rows
+end
+
+--- Changes the given fields; the others stay. A field set to moonpost.null goes back to the config's default.
+---@param id string
+---@param fields table as for create, each optional
+---@return moonpost.Webhook|nil
+---@return string? message
+---@return string? code ENOENT, EINVAL, EROFS (the webhook is kept in the config)
+function methods:update(id, fields)
+  local row, message, code = json.answer(self._engine:webhook(id_text(id)))
+  if not row then return nil, message, code end
+  local changes
+  changes, message, code = check(fields, "webhook", self._context, { partial = true })
+  if not changes then return nil, message, code end
+  local webhook = row.definition
+  for name, value in pairs(changes) do
+    if value == json.null then value = nil end
+    webhook[name] = value
+  end
+  local enabled = row.enabled
+  if changes.enabled ~= nil then enabled = changes.enabled end
+  return one(self._engine:webhook_update(row.id, webhook.name, settings.definition(webhook), enabled))
+end
+
+--- Deletes a webhook. What it still had to send becomes dead; its history stays.
+---@param id string
+---@return moonpost.Webhook|nil the deleted one
+---@return string? message
+---@return string? code ENOENT, EROFS
+function methods:delete(id)
+  return one(self._engine:webhook_delete(id_text(id)))
+end
+
+--- Sends a trigger-test to the webhook, enabled or not, and waits for the answer. Nothing is stored.
+---@param id string
+---@return { statusCode: integer?, message: string?, error: string?, duration: number }|nil result statusCode: what the
+-- receiver answered; message: the start of the body of an answer that is not 2xx, or what went wrong; error: the
+-- class of a failure without an answer ("dns", "connect", "tls", "timeout", "reset", "response"); duration: seconds
+---@return string? message
+---@return string? code ENOENT
+function methods:trigger(id)
+  local row, message, code =
+    json.answer(self._engine:trigger(id_text(id), self._clock and self._clock()))
+  if not row then return nil, message, code end
+  local result = { duration = row.duration_ms / 1000 }
+  if row.status and row.status ~= 0 then result.statusCode = row.status end
+  if row.class and row.class ~= "http" then
+    result.error, result.message = row.class, row.error
+  elseif row.class then
+    result.message = row.response or ""
+  end
+  return result
+end
+
+return webhooks
