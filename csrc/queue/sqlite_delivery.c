@@ -1,8 +1,10 @@
 /* The life of a delivery in the SQLite store: inserted, claimed, finished, sent again. Runs on the
- * store thread. What always holds: a leased delivery has one lease, and only who knows it can end
- * it. at_ms, duration_us, status and response of a delivery are NULL but for the attempt that
- * delivered it; each other attempt is a row of attempt, so that attempts_total is the number of the
- * last, wherever it is. */
+ * store thread.
+ *
+ * What always holds: a leased delivery has a lease, any other has none (NULL), and only who knows
+ * the lease can end it. at_ms, duration_us, status and response of a delivery are NULL but for the
+ * attempt that delivered it; each other attempt is a row of attempt, so that attempts_total is the
+ * number of the last, wherever it is. */
 #include <stdlib.h>
 
 #include "queue/sqlite.h"
@@ -48,8 +50,7 @@ mp_code mp_sqlite_delivery_insert(mp_store *store, int64_t event_id, int64_t web
   return mp_sqlite_run(s, q, NULL, err);
 }
 
-/* ---- claiming
- * ------------------------------------------------------------------------------------ */
+/* ---- claiming -------------------------------------------------------------------------------- */
 
 /* The keys are read before the first row is leased: leasing takes rows out of the index being read.
  */
@@ -149,8 +150,7 @@ mp_code mp_sqlite_next_due(mp_store *store, int64_t webhook_id, int64_t *due_ms,
   return mp_sqlite_integer(s, q, INT64_MAX, due_ms, err);
 }
 
-/* ---- finishing
- * ----------------------------------------------------------------------------------- */
+/* ---- finishing ------------------------------------------------------------------------------- */
 
 static void bind_blob(sqlite3_stmt *q, int index, const char *bytes, size_t len) {
   if (bytes) sqlite3_bind_blob64(q, index, bytes, len, SQLITE_STATIC);
@@ -201,7 +201,7 @@ mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied
                          "UPDATE delivery SET state = ?4, due_ms = ?5, lease = NULL, cause = ?6, "
                          "attempts = attempts + ?7, attempts_total = attempts_total + ?7, "
                          "at_ms = ?8, duration_us = ?9, status = ?10, response = ?11 "
-                         "WHERE event_id = ?1 AND webhook_id = ?2 AND +state = 1 AND +lease = ?3",
+                         "WHERE event_id = ?1 AND webhook_id = ?2 AND +lease = ?3",
                          &q, err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, finish->event_id);
@@ -224,8 +224,7 @@ mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied
   return code;
 }
 
-/* ---- sending again
- * ------------------------------------------------------------------------------- */
+/* ---- sending again --------------------------------------------------------------------------- */
 
 /* The attempt that delivered makes room in the delivery's row for the next one that does. */
 static mp_code move_attempt(mp_sqlite *s, int64_t event_id, int64_t webhook_id, mp_error *err) {

@@ -1,4 +1,5 @@
 /* Engines and their leases in the SQLite store. Runs on the store thread.
+ *
  * What always holds: a lease's upper bits name an engine, and engine ids are never given twice. So
  * a lease without its engine's row is free, whoever removed the row. */
 #include <string.h>
@@ -7,7 +8,9 @@
 #include "base/process.h"
 #include "queue/sqlite.h"
 
-#define MAX_ENGINE_ID INT32_MAX /* MP_LEASE has 31 bits for it */
+/* What MP_LEASE has room for. */
+#define MAX_ENGINE_ID MP_LEASE_ENGINE(INT64_MAX)
+#define MAX_COUNT     ((INT64_C(1) << MP_LEASE_BITS) - 1)
 
 /* The smallest number that no engine has; MP_ID_SLOTS when all are taken. */
 static mp_code free_slot(mp_sqlite *s, unsigned *slot, mp_error *err) {
@@ -114,7 +117,7 @@ mp_code mp_sqlite_engine_leave(mp_store *store, int64_t id, mp_error *err) {
   int64_t released = 0;
   mp_code code = delete_engine(s, id, err);
   if (code != MP_OK) return code;
-  return release_leases(s, MP_LEASE(id, 0), MP_LEASE(id, UINT32_MAX), &released, err);
+  return release_leases(s, MP_LEASE(id, 0), MP_LEASE(id, MAX_COUNT), &released, err);
 }
 
 /* On this host the process itself is asked, where its start is known; elsewhere its last beat
@@ -161,7 +164,7 @@ mp_code mp_sqlite_engine_reap(mp_store *store, int64_t self, const char *host, i
   for (size_t i = 0; i < alive_count && code == MP_OK; i++) {
     if (alive[i] > first) {
       code =
-          release_leases(s, MP_LEASE(first, 0), MP_LEASE(alive[i] - 1, UINT32_MAX), released, err);
+          release_leases(s, MP_LEASE(first, 0), MP_LEASE(alive[i] - 1, MAX_COUNT), released, err);
     }
     first = alive[i] + 1;
   }

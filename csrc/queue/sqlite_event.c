@@ -69,8 +69,7 @@ mp_code mp_sqlite_idempotent(mp_store *store, const char *key, int64_t since_ms,
   return mp_sqlite_integer(s, q, 0, event_id, err);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 #define EVENT_COLUMNS "id, type, model, created_ms, order_key, body"
 

@@ -1,4 +1,5 @@
 /* Opening and closing the SQLite store. Runs on the store thread.
+ *
  * What always holds: a file that is refused is left as it was. So the header is looked at before
  * SQLite reads the file, for a read may already change one: it rolls back a hot journal, and in WAL
  * mode makes files beside it. */

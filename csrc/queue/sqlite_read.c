@@ -1,7 +1,9 @@
 /* Listings of deliveries and attempts in the SQLite store. Runs on the store thread; nothing is
- * written. What always holds: a page of a listing costs about the same however long the history is,
- * for each filter reads an index that is in the listing's order. (Waiting and held deliveries are
- * in the order of their due times: those are read whole, without their rows.) */
+ * written.
+ *
+ * What always holds: a page costs about the same however long the history is, for each filter reads
+ * an index in the listing's order. (Waiting and held deliveries are kept in the order of their due
+ * times: of those the whole index is read, but of the rows the page's only.) */
 #include <stdio.h>
 
 #include "queue/sqlite.h"

@@ -1,21 +1,21 @@
 /* The tables of the SQLite store: making them, bringing them up to date, checking them. Runs on the
  * store thread, when a store is opened.
  *
- * The layout, and why (each accepted and delivered event costs one write to each of: event,
- * delivery twice, delivery_lease twice, delivery_webhook):
+ * The layout, and why. An event that is delivered at once costs a write to each of event,
+ * event_type, delivery_webhook, and two to delivery and delivery_lease.
  * - event is keyed by its id, which grows with time: new events are appended.
  * - delivery is keyed by (event, webhook), so that it is appended too. It stays small: the event's
- * body is in event, the attempts that failed are in attempt. The attempt that delivered is in the
- *   delivery's own row (at_ms and what follows it; NULL in every other row): the usual delivery has
- * just this one, and needs no row in attempt.
+ *   body is in event, the attempts that failed are in attempt. The attempt that delivered is in the
+ *   delivery's own row (at_ms, duration_us, status, response; NULL in every other row): the usual
+ *   delivery has just this one, and needs no row in attempt.
  * - A delivery is held when it is waiting (state 0) and its webhook is disabled: MP_HELD is not
- * stored, so that disabling a webhook with a million waiting deliveries is a write to one row.
+ *   stored, so that disabling a webhook with a million waiting deliveries writes one row.
  * - Each partial index holds just the rows of its states: a claim reads delivery_due from its first
  *   due row, however many wait; delivery_lease holds what is in flight; delivery_ended (dead and
  *   filtered) is seldom written.
- * - delivery_webhook gives a webhook's history, newest first. */
+ * - event_type and delivery_webhook give the history of a type and of a webhook, newest first: a
+ *   listing must not read the whole store while emits wait for the store thread. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "queue/sqlite.h"

@@ -1,4 +1,5 @@
 /* Statements, transactions and errors of the SQLite store. Runs on the store thread.
+ *
  * What always holds: between calls no statement is in the middle of its rows and none has bindings,
  * so that a transaction can end at any time and no pointer of a caller is kept. */
 #include <errno.h>
@@ -124,8 +125,7 @@ mp_code mp_sqlite_integer(mp_sqlite *s, sqlite3_stmt *q, int64_t fallback, int64
   return code;
 }
 
-/* ---- transactions -------------------------------------------------------------------------------
- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 mp_code mp_sqlite_begin(mp_store *store, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);

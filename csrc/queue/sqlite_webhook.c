@@ -1,4 +1,5 @@
 /* Webhooks in the SQLite store. Runs on the store thread.
+ *
  * What always holds: a waiting delivery has a webhook. Whether it is held is its webhook's enabled
  * alone. */
 #include "queue/sqlite.h"

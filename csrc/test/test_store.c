@@ -1,5 +1,6 @@
 /* The store: transactions, engines and webhooks. (Events and deliveries: test_store_delivery.c;
  * opening, damage and full disks: test_store_open.c and test_store_fault.c.) */
+#include <sqlite3.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -7,8 +8,7 @@
 #include "base/process.h"
 #include "test/store_fixture.h"
 
-/* ---- names and locations
- * ------------------------------------------------------------------------- */
+/* ---- names and locations --------------------------------------------------------------------- */
 
 static void state_names_round_trip(void **state) {
   mp_delivery_state parsed;
@@ -51,8 +51,7 @@ static void memory_store_works(void **state) {
   assert_int_not_equal(access(":memory:", F_OK), 0);
 }
 
-/* ---- transactions
- * -------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static int64_t events_in(fixture *f) {
   mp_store_counts counts;
@@ -110,6 +109,7 @@ static void undo_takes_back_one_request_of_the_batch(void **state) {
   must(f, mp_store_savepoint(f->store, &f->err));
   add_event(f, 2);
   must(f, mp_store_undo(f->store, &f->err));
+  must_fail(f, MP_EIO, mp_store_release(f->store, &f->err)); /* it is gone */
   must(f, mp_store_savepoint(f->store, &f->err));
   add_event(f, 3);
   must(f, mp_store_release(f->store, &f->err));
@@ -155,8 +155,7 @@ static void a_locked_store_is_busy_and_then_works(void **state) {
   mp_store_close(other.store);
 }
 
-/* ---- engines
- * ------------------------------------------------------------------------------------- */
+/* ---- engines --------------------------------------------------------------------------------- */
 
 static int64_t join(fixture *f, const char *host, int64_t pid, int64_t start, int64_t now_ms,
                     unsigned expected_slot) {
@@ -204,6 +203,38 @@ static void a_last_engines_id_is_not_given_again(void **state) {
   commit(f);
 }
 
+static void engine_ids_run_out_clearly(void **state) {
+  fixture *f = *state;
+  mp_engine_identity who = {"h", 1, 1};
+  int64_t most = MP_LEASE_ENGINE(INT64_MAX), id, newest, released, hook;
+  char sql[128];
+  unsigned slot;
+  sqlite3 *db;
+
+  begin(f);
+  hook = add_webhook(f, true);
+  join(f, "h", 1, 1, 0, 0);
+  commit(f);
+  snprintf(sql, sizeof sql, "UPDATE sqlite_sequence SET seq = %lld WHERE name = 'engine'",
+           (long long)most - 1);
+  assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close(db);
+  begin(f);
+  assert_int_equal(join(f, "h", 2, 1, 0, 1), most);
+  must_fail(f, MP_E2BIG, mp_store_engine_join(f->store, &who, 0, &id, &slot, &newest, &f->err));
+  mp_store_rollback(f->store);
+  begin(f);
+  join(f, "h", 2, 1, 0, 1);
+  add_event(f, 1);
+  add_delivery(f, 1, hook, MP_LEASED, 1, INT64_MAX);
+  must(f, mp_store_engine_reap(f->store, most, "other", 0, 9, &released, &f->err));
+  assert_int_equal(released, 0);
+  must(f, mp_store_engine_leave(f->store, most, &f->err));
+  assert_int_equal(state_of(f, 1, hook), MP_WAITING);
+  commit(f);
+}
+
 static void slots_run_out_clearly(void **state) {
   fixture *f = *state;
   mp_engine_identity who = {"h", 1, 1};
@@ -231,7 +262,7 @@ static void leaving_frees_its_leases_alone(void **state) {
   for (int64_t e = 1; e <= 4; e++)
     add_event(f, e);
   add_delivery(f, 1, hook, MP_LEASED, 77, MP_LEASE(a, 1));
-  add_delivery(f, 1, held, MP_LEASED, 77, MP_LEASE(a, UINT32_MAX));
+  add_delivery(f, 1, held, MP_LEASED, 77, MP_LEASE(b, 0) - 1); /* its very last */
   add_delivery(f, 1, gone, MP_LEASED, 77, MP_LEASE(a, 0));
   add_delivery(f, 2, hook, MP_LEASED, 77, MP_LEASE(b, 1));
   enable(f, held, false, 100);
@@ -271,20 +302,21 @@ static void reap_frees_what_dead_engines_held(void **state) {
   fixture *f = *state;
   int64_t me = getpid(), start = mp_process_start(me), pid, ended_start, hook, released,
           now = 100000;
-  int64_t self, living, ended, reused, far_fresh, far_stale, unknown, ids[7];
+  int64_t self, living, ended, reused, far_fresh, far_stale, unknown, fresh, ids[8];
   bool others;
 
   ended_process(&pid, &ended_start);
   begin(f);
   hook = add_webhook(f, true);
-  ids[0] = self = join(f, "here", me, start, 0, 0);
+  ids[0] = self = join(f, "there", me, start, 0, 0);  /* never its own judge */
   ids[1] = living = join(f, "here", me, start, 0, 1); /* an old beat does not matter here */
   ids[2] = ended = join(f, "here", pid, ended_start, now, 2);
   ids[3] = reused = join(f, "here", me, start + 1, now, 3); /* its pid was given again */
   ids[4] = far_fresh = join(f, "there", pid, ended_start, now - 30000, 4);
   ids[5] = far_stale = join(f, "there", me, start, now - 30001, 5);
   ids[6] = unknown = join(f, "here", me, 0, now - 30001, 6); /* could not read its start */
-  for (int i = 0; i < 7; i++) {
+  ids[7] = fresh = join(f, "here", me, 0, now - 30000, 7);
+  for (int i = 0; i < 8; i++) {
     add_event(f, ids[i]);
     add_delivery(f, ids[i], hook, MP_LEASED, 5, MP_LEASE(ids[i], 9));
   }
@@ -299,6 +331,7 @@ static void reap_frees_what_dead_engines_held(void **state) {
   assert_int_equal(state_of(f, self, hook), MP_LEASED);
   assert_int_equal(state_of(f, living, hook), MP_LEASED);
   assert_int_equal(state_of(f, far_fresh, hook), MP_LEASED);
+  assert_int_equal(state_of(f, fresh, hook), MP_LEASED);
   assert_int_equal(state_of(f, ended, hook), MP_WAITING);
   assert_int_equal(state_of(f, reused, hook), MP_WAITING);
   assert_int_equal(state_of(f, far_stale, hook), MP_WAITING);
@@ -313,8 +346,7 @@ static void reap_frees_what_dead_engines_held(void **state) {
   commit(f);
 }
 
-/* ---- webhooks
- * ------------------------------------------------------------------------------------ */
+/* ---- webhooks -------------------------------------------------------------------------------- */
 
 typedef struct webhooks {
   int64_t ids[8];
@@ -448,6 +480,7 @@ int main(void) {
       STORE_TEST(a_locked_store_is_busy_and_then_works),
       STORE_TEST(engines_get_new_ids_and_free_slots),
       STORE_TEST(a_last_engines_id_is_not_given_again),
+      STORE_TEST(engine_ids_run_out_clearly),
       STORE_TEST(slots_run_out_clearly),
       STORE_TEST(leaving_frees_its_leases_alone),
       STORE_TEST(reap_frees_what_dead_engines_held),

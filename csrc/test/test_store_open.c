@@ -5,8 +5,7 @@
 
 #include "test/store_fixture.h"
 
-/* ---- helpers
- * ------------------------------------------------------------------------------------- */
+/* ---- files and databases -------------------------------------------------------------------- */
 
 static char *slurp(const char *path, size_t *len) {
   FILE *file = fopen(path, "rb");
@@ -83,8 +82,7 @@ static void works(fixture *f) {
   f->store = NULL;
 }
 
-/* ---- what is not a file for a store
- * -------------------------------------------------------------- */
+/* ---- what is not a file for a store ---------------------------------------------------------- */
 
 static void a_directory_is_refused(void **state) {
   fixture *f = *state;
@@ -159,8 +157,7 @@ static void what_may_not_be_read_or_written_is_refused(void **state) {
   assert_int_equal(status, 0);
 }
 
-/* ---- what is made
- * -------------------------------------------------------------------------------- */
+/* ---- what is made ---------------------------------------------------------------------------- */
 
 static void a_new_store_is_for_its_owner_alone(void **state) {
   fixture *f = *state;
@@ -232,6 +229,7 @@ static void a_store_without_tables_is_made_anew(void **state) {
 static void processes_may_make_it_together(void **state) {
   fixture *f = *state;
   for (int round = 0; round < 25; round++) {
+    mp_store_counts counts;
     pid_t children[4];
     int ready[2];
     snprintf(f->path, sizeof f->path, "%s/%d.db", f->folder, round);
@@ -262,18 +260,14 @@ static void processes_may_make_it_together(void **state) {
       assert_int_equal(status, 0);
     }
     must(f, mp_store_open(f->path, &f->store, &f->err));
-    {
-      mp_store_counts counts;
-      must(f, mp_store_count(f->store, &counts, &f->err));
-      assert_int_equal(counts.events, 4);
-    }
+    must(f, mp_store_count(f->store, &counts, &f->err));
+    assert_int_equal(counts.events, 4);
     mp_store_close(f->store);
     f->store = NULL;
   }
 }
 
-/* ---- what is not ours, or not whole
- * -------------------------------------------------------------- */
+/* ---- what is not ours, or not whole ---------------------------------------------------------- */
 
 static void garbage_is_refused(void **state) {
   fixture *f = *state;
@@ -290,6 +284,9 @@ static void garbage_is_refused(void **state) {
 
 static void another_applications_file_is_refused(void **state) {
   fixture *f = *state;
+  sql(f, "PRAGMA journal_mode = WAL"); /* no table yet, but somebody's */
+  refused(f, MP_ECORRUPT, "another application");
+  sql(f, "PRAGMA journal_mode = DELETE");
   sql(f, "CREATE TABLE t(x)");
   refused(f, MP_ECORRUPT, "another application");
   sql(f, "PRAGMA application_id = 77");
