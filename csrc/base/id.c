@@ -20,6 +20,16 @@ void mp_id_source_init(mp_id_source *s, unsigned slot, int64_t newest) {
   s->count = 1u << COUNT_BITS;
 }
 
+void mp_id_source_move(mp_id_source *s, unsigned slot, int64_t newest) {
+  int64_t newest_ms = newest >> (COUNT_BITS + SLOT_BITS);
+
+  pthread_mutex_lock(&s->lock);
+  s->slot = slot % MP_ID_SLOTS;
+  if (newest_ms > s->last_ms) s->last_ms = newest_ms;
+  s->count = 1u << COUNT_BITS; /* the slot's former engine may have used up this millisecond */
+  pthread_mutex_unlock(&s->lock);
+}
+
 void mp_id_source_free(mp_id_source *s) { pthread_mutex_destroy(&s->lock); }
 
 int64_t mp_id_next(mp_id_source *s) {

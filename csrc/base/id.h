@@ -21,12 +21,14 @@ typedef struct mp_id_source {
   pthread_mutex_t lock;
   int64_t last_ms; /* lock; never goes back, whatever the wall clock does */
   unsigned count;  /* lock */
-  unsigned slot;   /* immutable */
+  unsigned slot;   /* lock */
 } mp_id_source;
 
 /* newest is the largest id already in the store (0 for none): the ids made will be larger. */
 void mp_id_source_init(mp_id_source *s, unsigned slot, int64_t newest);
 void mp_id_source_free(mp_id_source *s);
+/* The engine got another slot. */
+void mp_id_source_move(mp_id_source *s, unsigned slot, int64_t newest);
 int64_t mp_id_next(mp_id_source *s);
 
 void mp_event_id_format(int64_t id, char out[MP_EVENT_ID_SIZE]);

@@ -59,18 +59,21 @@ static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error 
 
 /* Starts the delivery's request, or gives it an outcome at once. */
 static bool start(mp_engine *e, mp_delivery *d) {
+  const mp_event_row *row = &d->event->row;
   char id[MP_EVENT_ID_SIZE];
-  mp_request request = {.event = d->event->row.type,
-                        .body = d->event->row.body,
-                        .body_len = d->event->row.body_len};
+  mp_request request = {.event = row->type, .id = id, .body = row->body, .body_len = row->body_len};
+  mp_headers headers;
   mp_error err;
   mp_code code = target_of(e, d->webhook, &request.target, &err);
 
-  if (d->event->row.id) {
-    mp_event_id_format(d->event->row.id, id);
-    request.id = id;
+  mp_event_id_format(row->id, id);
+  mp_headers_init(&headers);
+  if (code == MP_OK && row->headers) {
+    code = mp_webhook_headers(row->headers, &headers, &err);
+    request.headers = &headers;
   }
   if (code == MP_OK) code = mp_client_start(e->client, &request, d, &err);
+  mp_headers_free(&headers);
   if (code != MP_OK) {
     mp_result failure = {
         .at_ms = mp_wall_ms(), .error_class = "internal", .error = err.message};

@@ -63,6 +63,7 @@ static mp_engine *new_engine(mp_settings *settings, char *key) {
   pthread_cond_init(&e->work, &attr);
   pthread_cond_init(&e->done, &attr);
   pthread_condattr_destroy(&attr);
+  mp_id_source_init(&e->ids, 0, 0);
   return e;
 }
 

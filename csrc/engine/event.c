@@ -16,8 +16,8 @@ static const char *put(char **at, const char *s, size_t size) {
 
 mp_event *mp_event_new(const mp_event_row *row, int type_index) {
   size_t type = size_of(row->type), model = size_of(row->model), key = size_of(row->order_key);
-  size_t idempotency = size_of(row->idempotency_key);
-  mp_event *e = malloc(sizeof *e + type + model + key + idempotency + row->body_len);
+  size_t idempotency = size_of(row->idempotency_key), headers = size_of(row->headers);
+  mp_event *e = malloc(sizeof *e + type + model + key + idempotency + headers + row->body_len);
   char *at;
 
   if (!e) return NULL;
@@ -28,6 +28,7 @@ mp_event *mp_event_new(const mp_event_row *row, int type_index) {
   e->row.model = put(&at, row->model, model);
   e->row.order_key = put(&at, row->order_key, key);
   e->row.idempotency_key = put(&at, row->idempotency_key, idempotency);
+  e->row.headers = put(&at, row->headers, headers);
   e->row.body = put(&at, row->body ? row->body : "", row->body_len);
   return e;
 }

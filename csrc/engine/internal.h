@@ -62,7 +62,7 @@ struct mp_engine {
   /* immutable once open */
   mp_settings *settings;
   pid_t pid;
-  mp_id_source ids; /* made by the store thread when it has joined the store */
+  mp_id_source ids; /* its slot is known when the store thread has joined the store */
   pthread_t store_thread;
 
   /* the process's list of engines (engine.c: registry_lock) */

@@ -53,14 +53,20 @@ static mp_code join(mp_engine *e, mp_error *err) {
   mp_host_name(host);
   code = mp_store_engine_join(e->store, &who, mp_wall_ms(), &e->id, &slot, &newest, err);
   if (code != MP_OK) return code;
-  mp_id_source_init(&e->ids, slot, newest);
+  mp_id_source_move(&e->ids, slot, newest);
   code = reap(e, err);
   if (code == MP_OK) code = mp_registry_sync(e, err);
   return code;
 }
 
 static mp_code beat(mp_engine *e, mp_error *err) {
-  return mp_store_engine_beat(e->store, e->id, mp_wall_ms(), &e->others, err);
+  mp_code code = mp_store_engine_beat(e->store, e->id, mp_wall_ms(), &e->others, err);
+
+  if (code != MP_ENOENT) return code;
+  /* Another engine took this one for dead (a suspended machine, say) and its deliveries over. What it
+   * still has in flight ends without effect: the leases are not its own any more. */
+  mp_log(e->settings->log_level, MP_LOG_WARN, "taken for dead by another engine; joining anew");
+  return join(e, err);
 }
 
 static mp_code leave(mp_engine *e, mp_error *err) {

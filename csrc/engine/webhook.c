@@ -85,12 +85,23 @@ static bool read_header(mp_json *j, mp_headers *headers) {
 
 /* ---- reading fields ------------------------------------------------------------------------------ */
 
-static bool read_headers(mp_json *j, mp_webhook *w) {
+static bool read_headers(mp_json *j, mp_headers *headers) {
   if (!begin_list(j)) return false;
   while (mp_json_next_element(j)) {
-    if (!read_header(j, &w->headers)) return false;
+    if (!read_header(j, headers)) return false;
   }
   return !j->failed;
+}
+
+mp_code mp_webhook_headers(const char *json, mp_headers *out, mp_error *err) {
+  mp_error why = {0};
+  mp_json j;
+
+  mp_json_init(&j, json, strlen(json), "headers", &why);
+  read_headers(&j, out);
+  mp_json_end(&j);
+  mp_json_free(&j);
+  return j.failed ? mp_fail(err, MP_EINVAL, "%s", why.message) : MP_OK;
 }
 
 static bool read_events(mp_json *j, const mp_settings *s, mp_webhook *w) {
@@ -147,7 +158,7 @@ static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span 
   double n;
 
   if (is(key, "url")) return read_string(j, &w->url);
-  if (is(key, "headers")) return read_headers(j, w);
+  if (is(key, "headers")) return read_headers(j, &w->headers);
   if (is(key, "events")) return read_events(j, s, w);
   if (is(key, "models")) return read_models(j, w);
   if (is(key, "timeout")) return read_milliseconds(j, &w->timeout_ms);

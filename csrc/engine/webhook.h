@@ -49,6 +49,9 @@ void mp_webhook_unref(mp_webhook *webhook); /* NULL-safe */
 /* Is this event for this webhook? model is a uid or NULL. */
 bool mp_webhook_wants(const mp_webhook *webhook, int type_index, const char *model);
 
+/* Reads header fields from JSON, [["Name", "value"], ...], onto out. MP_EINVAL, MP_ENOMEM. */
+mp_code mp_webhook_headers(const char *json, mp_headers *out, mp_error *err);
+
 /* Does an event pattern ("entry.create", "entry.*", "*") name this event type? */
 bool mp_event_pattern_matches(const char *pattern, const char *type);
 

@@ -27,7 +27,8 @@ typedef struct slot {
   void *arg;
   int64_t at_ms;
   int64_t at_mono_us;
-  struct curl_slist id_line; /* first in the list; its tail is the target's, shared */
+  struct curl_slist id_line;    /* first in the list; its tail is the target's, shared */
+  struct curl_slist *own_lines; /* the tail of a request with fields of its own; NULL: none */
   char id_text[80];
   size_t head_bytes;
   bool head_complete; /* of the last response head: the empty line after it came */
@@ -154,11 +155,19 @@ bool mp_client_room(const mp_client *client) {
 
 int mp_client_active(const mp_client *client) { return client->active; }
 
+static void drop_own_lines(slot *s) {
+  curl_slist_free_all(s->own_lines);
+  s->own_lines = NULL;
+}
+
 static bool prepare(slot *s, const mp_request *request) {
   const mp_target *t = request->target;
-  struct curl_slist *lines = mp_target_lines(request->target, request->event);
-  bool ok = lines != NULL;
+  struct curl_slist *lines;
+  bool ok;
 
+  if (request->headers) s->own_lines = mp_target_lines_with(t, request->event, request->headers);
+  lines = request->headers ? s->own_lines : mp_target_lines(request->target, request->event);
+  ok = lines != NULL;
   if (request->id) {
     snprintf(s->id_text, sizeof s->id_text, "webhook-id: %s", request->id);
     s->id_line.data = s->id_text;
@@ -194,6 +203,7 @@ mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg,
   s->at_ms = mp_wall_ms();
   s->at_mono_us = mp_mono_us();
   if (!prepare(s, request) || curl_multi_add_handle(client->multi, s->easy) != CURLM_OK) {
+    drop_own_lines(s);
     mp_list_push(&client->idle, &s->node);
     return mp_fail(err, MP_ENOMEM, "out of memory");
   }
@@ -254,6 +264,7 @@ static void end(slot *s, mp_result *result) {
   result->duration_us = mp_mono_us() - s->at_mono_us;
   result->response = s->response;
   result->response_len = s->kept;
+  drop_own_lines(s);
   c->options.done(c->options.owner, s->arg, result);
   mp_list_push(&c->idle, &s->node);
 }

@@ -86,25 +86,31 @@ static struct curl_slist *add_line(struct curl_slist *list, const char *name, co
   return longer;
 }
 
+static struct curl_slist *merge(const mp_headers *defaults, const mp_headers *own,
+                                const char *event) {
+  struct curl_slist *lines = NULL;
+  mp_headers merged;
+
+  mp_headers_init(&merged);
+  if (mp_headers_merge(defaults, own, event, &merged, NULL) == MP_OK) {
+    /* libcurl would wait for a 100 Continue before bodies over 1 MiB. */
+    lines = curl_slist_append(NULL, "Expect:");
+    for (size_t i = 0; lines && i < merged.count; i++) {
+      lines = add_line(lines, merged.items[i].name, merged.items[i].value);
+    }
+  }
+  mp_headers_free(&merged);
+  return lines;
+}
+
 struct curl_slist *mp_target_lines(mp_target *target, const char *event) {
   mp_event_lines *entry;
-  mp_headers merged;
   struct curl_slist *lines;
 
   for (entry = target->by_event; entry; entry = entry->next) {
     if (strcmp(entry->event, event) == 0) return entry->lines;
   }
-  mp_headers_init(&merged);
-  if (mp_headers_merge(&target->defaults, &target->headers, event, &merged, NULL) != MP_OK) {
-    mp_headers_free(&merged);
-    return NULL;
-  }
-  /* libcurl would wait for a 100 Continue before bodies over 1 MiB. */
-  lines = curl_slist_append(NULL, "Expect:");
-  for (size_t i = 0; lines && i < merged.count; i++) {
-    lines = add_line(lines, merged.items[i].name, merged.items[i].value);
-  }
-  mp_headers_free(&merged);
+  lines = merge(&target->defaults, &target->headers, event);
   entry = lines ? malloc(sizeof *entry + strlen(event) + 1) : NULL;
   if (!entry) {
     curl_slist_free_all(lines);
@@ -114,5 +120,19 @@ struct curl_slist *mp_target_lines(mp_target *target, const char *event) {
   entry->lines = lines;
   entry->next = target->by_event;
   target->by_event = entry;
+  return lines;
+}
+
+struct curl_slist *mp_target_lines_with(const mp_target *target, const char *event,
+                                        const mp_headers *headers) {
+  struct curl_slist *lines = NULL;
+  mp_headers defaults;
+
+  mp_headers_init(&defaults);
+  if (copy_headers(&defaults, &target->defaults, NULL) == MP_OK &&
+      copy_headers(&defaults, headers, NULL) == MP_OK) {
+    lines = merge(&defaults, &target->headers, event);
+  }
+  mp_headers_free(&defaults);
   return lines;
 }

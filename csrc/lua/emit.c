@@ -11,6 +11,7 @@
 #include "engine/log.h"
 #include "lua/fail.h"
 #include "lua/handle.h"
+#include "lua/http.h"
 #include "lua/value.h"
 #include "payload/envelope.h"
 #include "payload/json_writer.h"
@@ -22,6 +23,7 @@ typedef struct options {
   bool wait;
   const char *idempotency_key; /* owned by Lua */
   const char *order_key;
+  const char *headers; /* JSON, in the handle's scratch buffer; NULL: none */
 } options;
 
 /* One emit: what is common to its events. */
@@ -52,7 +54,40 @@ static mp_code read_key(lua_State *L, const char *name, const char **out, mp_err
   return MP_OK;
 }
 
-static mp_code read_option(lua_State *L, const char *name, options *o, mp_error *err) {
+/* Header fields of this event's requests alone, such as traceparent. */
+static mp_code read_headers(lua_State *L, mp_lua_handle *h, options *o, mp_error *err) {
+  mp_headers headers;
+  mp_code code;
+
+  mp_headers_init(&headers);
+  code = mp_lua_headers(L, lua_gettop(L), "options.headers", &headers, err);
+  mp_buf_reset(&h->answer);
+  mp_buf_add_char(&h->answer, '[');
+  for (size_t i = 0; i < headers.count && code == MP_OK; i++) {
+    const mp_header *field = &headers.items[i];
+    if (mp_header_reserved(field->name)) {
+      code = mp_fail(err, MP_EINVAL,
+                     "options.headers['%s']: is moonpost's own header and cannot be set",
+                     field->name);
+      break;
+    }
+    mp_buf_add_str(&h->answer, i ? ",[" : "[");
+    mp_json_add_string(&h->answer, field->name, strlen(field->name));
+    mp_buf_add_char(&h->answer, ',');
+    if (!mp_json_add_string(&h->answer, field->value, strlen(field->value))) {
+      code = mp_fail(err, MP_EINVAL, "options.headers['%s']: expected UTF-8", field->name);
+    }
+    mp_buf_add_char(&h->answer, ']');
+  }
+  mp_buf_add(&h->answer, "]", 2); /* with the NUL */
+  mp_headers_free(&headers);
+  if (code == MP_OK && h->answer.failed != MP_OK) code = mp_fail(err, MP_ENOMEM, "out of memory");
+  o->headers = h->answer.data;
+  return code;
+}
+
+static mp_code read_option(lua_State *L, mp_lua_handle *h, const char *name, options *o,
+                           mp_error *err) {
   if (strcmp(name, "wait") == 0) {
     if (!lua_isboolean(L, -1)) {
       return mp_fail(err, MP_EINVAL, "options.wait: expected a boolean, got %s",
@@ -63,11 +98,14 @@ static mp_code read_option(lua_State *L, const char *name, options *o, mp_error 
   }
   if (strcmp(name, "idempotency_key") == 0) return read_key(L, name, &o->idempotency_key, err);
   if (strcmp(name, "key") == 0) return read_key(L, name, &o->order_key, err);
+  if (strcmp(name, "headers") == 0) return read_headers(L, h, o, err);
   return mp_fail(err, MP_EINVAL,
-                 "options.%s: unknown option (expected wait, idempotency_key or key)", name);
+                 "options.%s: unknown option (expected wait, idempotency_key, key or headers)",
+                 name);
 }
 
-static mp_code read_options(lua_State *L, int index, options *o, mp_error *err) {
+static mp_code read_options(lua_State *L, mp_lua_handle *h, int index, options *o,
+                            mp_error *err) {
   mp_code code = MP_OK;
 
   *o = (options){.wait = true};
@@ -78,7 +116,7 @@ static mp_code read_options(lua_State *L, int index, options *o, mp_error *err) 
   lua_pushnil(L);
   while (code == MP_OK && lua_next(L, index)) {
     if (lua_type(L, -2) == LUA_TSTRING)
-      code = read_option(L, lua_tostring(L, -2), o, err);
+      code = read_option(L, h, lua_tostring(L, -2), o, err);
     else
       code = mp_fail(err, MP_EINVAL, "options: expected named options");
     lua_pop(L, 1); /* the strings stay alive in the table */
@@ -205,6 +243,7 @@ static mp_code end_body(emission *m, mp_error *err) {
                       .model = m->model ? m->model->uid : NULL,
                       .created_ms = m->created_ms,
                       .order_key = m->options.order_key,
+                      .headers = m->options.headers,
                       .idempotency_key = m->options.idempotency_key};
   mp_event *event;
 
@@ -412,7 +451,7 @@ int mp_lua_emit(lua_State *L) {
     type = lua_tolstring(L, 2, &len);
     code = find_event(&m, type, len, &err);
   }
-  if (code == MP_OK) code = read_options(L, 4, &m.options, &err);
+  if (code == MP_OK) code = read_options(L, m.handle, 4, &m.options, &err);
   if (code == MP_OK) code = read_info(L, 3, &in, &err);
   if (code == MP_OK) {
     const char *slot = in.entry || in.entries ? "entry" : in.media ? "media" : NULL;
@@ -452,7 +491,7 @@ int mp_lua_emit_json(lua_State *L) {
   text = lua_tolstring(L, 2, &len);
   code = mp_envelope_parse(text, len, &envelope, &err);
   if (code == MP_OK) code = find_event(&m, envelope.event, strlen(envelope.event), &err);
-  if (code == MP_OK) code = read_options(L, 3, &m.options, &err);
+  if (code == MP_OK) code = read_options(L, m.handle, 3, &m.options, &err);
   if (code == MP_OK) {
     const char *slot = envelope.slot == MP_SLOT_NONE    ? NULL
                        : envelope.slot == MP_SLOT_MEDIA ? "media"

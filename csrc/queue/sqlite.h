@@ -16,6 +16,7 @@ typedef enum mp_sql {
   MP_SQL_UNDO,
   MP_SQL_DATA_VERSION,
   MP_SQL_ENGINE_SLOTS,
+  MP_SQL_ENGINE_FORMER,
   MP_SQL_ENGINE_INSERT,
   MP_SQL_ENGINE_BEAT,
   MP_SQL_ENGINE_OTHERS,
@@ -129,7 +130,7 @@ mp_code mp_sqlite_newer(mp_sqlite *s, int64_t version, mp_error *err);
 /* enabled is -1 when there is no such webhook (sqlite_webhook.c). */
 mp_code mp_sqlite_webhook_enabled(mp_sqlite *s, int64_t id, int64_t *enabled, mp_error *err);
 
-/* Reads the columns id, type, model, created_ms, order_key and body from first on (sqlite_event.c).
+/* Reads the columns id, type, model, created_ms, order_key, headers and body from first on (sqlite_event.c).
  */
 void mp_sqlite_event_row(sqlite3_stmt *q, int first, mp_event_row *row);
 

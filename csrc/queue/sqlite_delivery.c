@@ -94,7 +94,8 @@ static mp_code hand_over(mp_sqlite *s, mp_claim *claim, mp_claim_fn fn, void *ar
   bool row;
   mp_code code =
       mp_sqlite_read(s, MP_SQL_LEASED,
-                     "SELECT d.attempts, e.id, e.type, e.model, e.created_ms, e.order_key, e.body "
+                     "SELECT d.attempts, e.id, e.type, e.model, e.created_ms, e.order_key, "
+      "e.headers, e.body "
                      "FROM delivery d CROSS JOIN event e ON e.id = d.event_id "
                      "WHERE d.event_id = ?1 AND d.webhook_id = ?2",
                      &q, err);

@@ -30,12 +30,27 @@ static mp_code free_slot(mp_sqlite *s, unsigned *slot, mp_error *err) {
   return code;
 }
 
+/* A process has one engine on a store: a row with its identity is of one that could not leave (the
+ * disk was full, say). Its leases are free with the next reap. */
+static mp_code forget_former(mp_sqlite *s, const mp_engine_identity *who, mp_error *err) {
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_ENGINE_FORMER,
+      "DELETE FROM engine WHERE host = ?1 AND pid = ?2 AND start = ?3 AND start <> 0", &q, err);
+  if (code != MP_OK) return code;
+  mp_sqlite_bind_text(q, 1, who->host);
+  sqlite3_bind_int64(q, 2, who->pid);
+  sqlite3_bind_int64(q, 3, who->start);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
 mp_code mp_sqlite_engine_join(mp_store *store, const mp_engine_identity *who, int64_t now_ms,
                               int64_t *id, unsigned *slot, int64_t *newest_event, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
-  mp_code code = free_slot(s, slot, err);
+  mp_code code = forget_former(s, who, err);
 
+  if (code == MP_OK) code = free_slot(s, slot, err);
   if (code != MP_OK) return code;
   if (*slot >= MP_ID_SLOTS) {
     return mp_fail(err, MP_EBUSY, "%s: %d engines use it already", s->name, MP_ID_SLOTS);

@@ -23,8 +23,8 @@ mp_code mp_sqlite_event_insert(mp_store *store, const mp_event_row *event, mp_er
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
   mp_code code = mp_sqlite_write(s, MP_SQL_EVENT_INSERT,
-                                 "INSERT INTO event(id, type, model, created_ms, order_key, body) "
-                                 "VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                                 "INSERT INTO event(id, type, model, created_ms, order_key, headers, "
+                                 "body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                                  &q, err);
 
   if (code != MP_OK) return code;
@@ -33,8 +33,9 @@ mp_code mp_sqlite_event_insert(mp_store *store, const mp_event_row *event, mp_er
   mp_sqlite_bind_text(q, 3, event->model);
   sqlite3_bind_int64(q, 4, event->created_ms);
   mp_sqlite_bind_text(q, 5, event->order_key);
+  mp_sqlite_bind_text(q, 6, event->headers);
   /* A NULL pointer would bind NULL, even with no bytes behind it. */
-  sqlite3_bind_blob64(q, 6, event->body ? event->body : "", event->body_len, SQLITE_STATIC);
+  sqlite3_bind_blob64(q, 7, event->body ? event->body : "", event->body_len, SQLITE_STATIC);
   code = mp_sqlite_run(s, q, NULL, err);
   if (code == MP_OK && event->idempotency_key) code = store_key(s, event, err);
   return code;
@@ -71,7 +72,7 @@ mp_code mp_sqlite_idempotent(mp_store *store, const char *key, int64_t since_ms,
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-#define EVENT_COLUMNS "id, type, model, created_ms, order_key, body"
+#define EVENT_COLUMNS "id, type, model, created_ms, order_key, headers, body"
 
 void mp_sqlite_event_row(sqlite3_stmt *q, int first, mp_event_row *row) {
   *row = (mp_event_row){
@@ -80,8 +81,9 @@ void mp_sqlite_event_row(sqlite3_stmt *q, int first, mp_event_row *row) {
       .model = mp_sqlite_text(q, first + 2),
       .created_ms = sqlite3_column_int64(q, first + 3),
       .order_key = mp_sqlite_text(q, first + 4),
-      .body = sqlite3_column_blob(q, first + 5),
-      .body_len = (size_t)sqlite3_column_bytes(q, first + 5),
+      .headers = mp_sqlite_text(q, first + 5),
+      .body = sqlite3_column_blob(q, first + 6),
+      .body_len = (size_t)sqlite3_column_bytes(q, first + 6),
   };
   if (!row->body) row->body = ""; /* SQLite's pointer for no bytes is NULL */
 }

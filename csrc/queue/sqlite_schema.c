@@ -28,7 +28,7 @@ static const struct {
     {"event",
      "CREATE TABLE event("
      "id INTEGER PRIMARY KEY, type TEXT NOT NULL, model TEXT, created_ms INTEGER NOT NULL, "
-     "order_key TEXT, body BLOB NOT NULL) STRICT"},
+     "order_key TEXT, headers TEXT, body BLOB NOT NULL) STRICT"},
     {"event_type", "CREATE INDEX event_type ON event(type)"},
     {"delivery",
      "CREATE TABLE delivery("

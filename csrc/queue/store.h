@@ -71,7 +71,8 @@ typedef struct mp_engine_identity {
 } mp_engine_identity;
 
 /* Writes this engine's row. id is unique for ever in this store (1 .. 2^23-1); slot is the smallest
- * free number below MP_ID_SLOTS; newest_event is the largest event id (0 for none). MP_EBUSY when
+ * free number below MP_ID_SLOTS; a row with the same identity is taken for a former engine of
+ * this process, and removed; newest_event is the largest event id (0 for none). MP_EBUSY when
  * no slot is free (mp_store_engine_reap first, with self 0). */
 mp_code mp_store_engine_join(mp_store *store, const mp_engine_identity *who, int64_t now_ms,
                              int64_t *id, unsigned *slot, int64_t *newest_event, mp_error *err);
@@ -131,6 +132,7 @@ typedef struct mp_event_row {
   const char *body; /* the exact bytes that are sent */
   size_t body_len;
   const char *order_key;       /* NULL: none */
+  const char *headers;         /* JSON, opaque to the store: fields of its requests alone; NULL: none */
   const char *idempotency_key; /* NULL: none; not read back */
 } mp_event_row;
 

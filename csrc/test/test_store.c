@@ -237,7 +237,7 @@ static void engine_ids_run_out_clearly(void **state) {
 
 static void slots_run_out_clearly(void **state) {
   fixture *f = *state;
-  mp_engine_identity who = {"h", 1, 1};
+  mp_engine_identity who = {"h", MP_ID_SLOTS, 1};
   int64_t id, newest, released;
   unsigned slot;
   begin(f);
@@ -247,6 +247,23 @@ static void slots_run_out_clearly(void **state) {
   must(f, mp_store_engine_reap(f->store, 0, "other", 100, 50, &released, &f->err));
   join(f, "h", 1, 1, 0, 0);
   commit(f);
+}
+
+/* The disk was full when it closed, say: the process goes on and opens the store again. */
+static void joining_anew_ends_the_former_engine_of_the_process(void **state) {
+  fixture *f = *state;
+  int64_t hook, former, again, released;
+
+  begin(f);
+  hook = add_webhook(f, true);
+  former = join(f, "h", 1, 7, 0, 0);
+  add_event(f, 1);
+  add_delivery(f, 1, hook, MP_LEASED, 5, MP_LEASE(former, 1));
+  again = join(f, "h", 1, 7, 0, 0);
+  must(f, mp_store_engine_reap(f->store, again, "h", 0, 30000, &released, &f->err));
+  commit(f);
+  assert_int_equal(released, 1);
+  assert_int_equal(state_of(f, 1, hook), MP_WAITING);
 }
 
 static void leaving_frees_its_leases_alone(void **state) {
@@ -313,7 +330,7 @@ static void reap_frees_what_dead_engines_held(void **state) {
   ids[2] = ended = join(f, "here", pid, ended_start, now, 2);
   ids[3] = reused = join(f, "here", me, start + 1, now, 3); /* its pid was given again */
   ids[4] = far_fresh = join(f, "there", pid, ended_start, now - 30000, 4);
-  ids[5] = far_stale = join(f, "there", me, start, now - 30001, 5);
+  ids[5] = far_stale = join(f, "there", me, start + 7, now - 30001, 5);
   ids[6] = unknown = join(f, "here", me, 0, now - 30001, 6); /* could not read its start */
   ids[7] = fresh = join(f, "here", me, 0, now - 30000, 7);
   for (int i = 0; i < 8; i++) {
@@ -482,6 +499,7 @@ int main(void) {
       STORE_TEST(a_last_engines_id_is_not_given_again),
       STORE_TEST(engine_ids_run_out_clearly),
       STORE_TEST(slots_run_out_clearly),
+      STORE_TEST(joining_anew_ends_the_former_engine_of_the_process),
       STORE_TEST(leaving_frees_its_leases_alone),
       STORE_TEST(reap_frees_what_dead_engines_held),
       STORE_TEST(webhooks_are_kept_as_given),

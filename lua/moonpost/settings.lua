@@ -74,7 +74,6 @@ function settings.of(config, version)
   end
   for i, seconds in ipairs(delivery.retrySchedule) do retry[i] = milliseconds(seconds) end
   local result = {
-    store = config.store,
     events = config.event_list,
     default_headers = config.default_headers,
     retry_ms = retry,
@@ -90,6 +89,7 @@ function settings.of(config, version)
     log_level = levels[config.log.level],
   }
   result.fingerprint = fingerprint({ result, hooks })
+  result.store = config.store -- one store may be spelt in many ways
   result.endpoints = endpoints
   return result
 end
