@@ -1,0 +1,113 @@
+--- Runs a Lua program in the background, with the interpreter and the paths of the specs.
+local paths = require "spec.support.paths"
+local shell = require "spec.support.shell"
+local temp = require "spec.support.temp"
+local wait_until = require "spec.support.wait_until"
+
+local process = {}
+process.__index = process
+process.__name = "spec.process"
+
+-- Seconds in which the shell must have started it.
+local START = 20
+
+-- The program runs in the foreground of its shell, for a background program of sh ignores SIGINT. It is killed
+-- when the pipe to the shell is closed: by :stop(), or by the end of this process, however that comes.
+local SCRIPT = [[
+dir=DIR
+exec 3<&0 2>"$dir/shell"
+( cat <&3; kill -9 "$(cat "$dir/pid")" ) >&2 &
+watcher=$!
+sh -c 'echo $$ > "$0/pid.new"; mv "$0/pid.new" "$0/pid"; exec "$@"' "$dir" WORDS \
+  3<&- </dev/null >"$dir/out" 2>"$dir/err"
+echo $? > "$dir/code.new"
+kill $watcher
+mv "$dir/code.new" "$dir/code"
+]]
+
+local function words(options)
+  local list = {
+    "env", "LUA_PATH=" .. package.path, "LUA_PATH_5_4=" .. package.path,
+    "LUA_CPATH=" .. package.cpath, "LUA_CPATH_5_4=" .. package.cpath,
+  }
+  for name, value in pairs(options.env or {}) do
+    list[#list + 1] = name .. "=" .. value
+  end
+  list[#list + 1] = paths.interpreter
+  list[#list + 1] = options.program
+  for _, argument in ipairs(options.args or {}) do
+    list[#list + 1] = argument
+  end
+  for i, word in ipairs(list) do
+    list[i] = shell.quote(word)
+  end
+  return table.concat(list, " ")
+end
+
+--- Starts a program.
+---@param options table program (a path) or code (Lua text), args (strings), env (name -> value)
+---@return table process with the field pid
+function process.start(options)
+  local dir = temp.dir()
+  if options.code then
+    options = { program = temp.write(dir .. "/program.lua", options.code), args = options.args, env = options.env }
+  end
+  local self = setmetatable({ dir = dir }, process)
+  local values = { DIR = shell.quote(dir), WORDS = words(options) }
+  self.pipe = assert(io.popen((SCRIPT:gsub("%u%u+", values)), "w"))
+  wait_until(START, function()
+    self.pid = tonumber(temp.read(dir .. "/pid") or "")
+    return self.pid
+  end)
+  assert(self.pid, "the program did not start")
+  return self
+end
+
+--- Has it ended? The exit code then, 128 + N after signal N; else nil.
+function process:code()
+  return tonumber(temp.read(self.dir .. "/code") or "")
+end
+
+--- Sends a signal ("TERM", "KILL", "HUP").
+---@return boolean sent
+function process:kill(signal)
+  local _, code = shell.run(("kill -%s %d"):format(signal, self.pid))
+  return code == 0
+end
+
+--- Waits for its end.
+---@param seconds number at least; default 10
+---@return number|nil code as :code()
+---@return string? message
+function process:wait(seconds)
+  seconds = seconds or 10
+  local code = wait_until(seconds, function()
+    return self:code()
+  end)
+  if not code then
+    return nil, ("still running after %g seconds"):format(seconds)
+  end
+  return code
+end
+
+--- What it has written so far.
+---@return string out
+---@return string err
+function process:output()
+  return temp.read(self.dir .. "/out") or "", temp.read(self.dir .. "/err") or ""
+end
+
+--- Kills it if it still runs, and removes its files. May be called again.
+function process:stop()
+  if not self.pipe then
+    return
+  end
+  if not self:code() then
+    self:kill("KILL")
+  end
+  self.pipe:close()
+  self.pipe = nil
+  temp.remove(self.dir)
+end
+
+return process
