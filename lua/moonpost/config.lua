@@ -143,7 +143,12 @@ local function path_of(value, where, context)
   if type(value) ~= "string" or value == "" or value:find "%z" then
     return nil, ("%s: expected a path, got %s"):format(where, shown(value))
   end
-  return value:sub(1, 1) == "/" and value or context.dir .. "/" .. value
+  local path = value:sub(1, 1) == "/" and value or context.dir .. "/" .. value
+  local count
+  repeat -- "/a/config/../data" reads better as "/a/data"
+    path, count = path:gsub("/%.?[^/.][^/]*/%.%./", "/", 1)
+  until count == 0
+  return path
 end
 
 local function store(value, where, context)

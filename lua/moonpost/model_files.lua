@@ -19,13 +19,11 @@ local function uid_of(path)
   end
   folder, name = path:match "components/([^/]+)/([^/]+)%.json$"
   if folder then return ("%s.%s"):format(folder, name) end
-  folder, name = path:match "([^/]+)/models/([^/]+)%.settings%.json$"
-  if folder then
+  where, folder, name = path:match "([^/]+)/([^/]+)/models/([^/]+)%.settings%.json$"
+  if where == "api" or where == "extensions" or where == "plugins" then
     name = name:lower()
-    where = path:match "([^/]+)/[^/]+/models/"
     if folder == "admin" then return "strapi::" .. name end
-    if where == "extensions" or where == "plugins" then return ("plugins::%s.%s"):format(folder, name) end
-    return ("application::%s.%s"):format(folder, name)
+    return (where == "api" and "application::%s.%s" or "plugins::%s.%s"):format(folder, name)
   end
   name = path:match "([^/]+)$"
   folder, where = name:match "^component%.([^.]+)%.([^.]+)%.json$"

@@ -1,0 +1,183 @@
+--- moonpost emit, deliveries, events and stats.
+local core = require "moonpost.core"
+local output = require "moonpost.cli.output"
+
+local deliveries = {}
+
+local function read_all(path)
+  if path == "-" then return io.stdin:read "*a" end
+  local file, message = io.open(path, "rb")
+  if not file then return nil, message, "EINVAL" end
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+-- ---- emit -------------------------------------------------------------------------------------------
+
+local function quoted(text)
+  return core.to_json(text)
+end
+
+-- The JSON text goes into the envelope as it is: numbers keep their digits.
+local function envelope(args)
+  local slots, text, message, code = {}, nil, nil, nil
+  for _, slot in ipairs { "entry", "media" } do
+    if args[slot] then slots[#slots + 1] = { slot, args[slot] } end
+    local path = args[slot .. "_file"]
+    if path then
+      text, message, code = read_all(path)
+      if not text then return nil, message, code end
+      slots[#slots + 1] = { slot, text }
+    end
+  end
+  local parts = { '{"event":' .. quoted(args.event) }
+  if args.model then parts[#parts + 1] = '"model":' .. quoted(args.model) end
+  for _, slot in ipairs(slots) do
+    local ok
+    ok, message, code = core.check_json(slot[2])
+    if not ok then return nil, ("--%s: %s"):format(slot[1], message), code end
+    parts[#parts + 1] = ('"%s":%s'):format(slot[1], slot[2])
+  end
+  return table.concat(parts, ",") .. "}"
+end
+
+local function row_of(delivery)
+  local last = delivery.last or {}
+  return {
+    delivery.id, delivery.webhook_id, delivery.state, ("%d"):format(delivery.attempts),
+    last.status and ("%d"):format(last.status) or last.class or "", output.duration(last.duration_ms),
+  }
+end
+
+local TITLES = { "DELIVERY", "WEBHOOK", "STATE", "ATTEMPTS", "ANSWER", "TIME" }
+
+local function print_rows(list)
+  local rows = {}
+  for i, delivery in ipairs(list) do rows[i] = row_of(delivery) end
+  output.table(TITLES, rows)
+end
+
+function deliveries.emit(hooks, args)
+  local text, message, code = envelope(args)
+  if not text then return nil, message, code end
+  local id
+  id, message, code = hooks:emit_json(text, { idempotency_key = args.idempotency_key })
+  if not id then return nil, message, code end
+  -- Accepted: what follows tells how delivery goes, and changes nothing of that.
+  if args.wait > 0 then hooks:wait(args.wait) end
+  local list
+  list, message, code = hooks.deliveries:list { event_id = id, limit = 1000 }
+  if not list then return nil, message, code end
+  if args.json then
+    output.json { id = id, deliveries = output.list(list) }
+  else
+    io.stdout:write(id, "\n")
+    if #list > 0 then print_rows(list) end
+  end
+  return true
+end
+
+-- ---- deliveries -------------------------------------------------------------------------------------
+
+function deliveries.list(hooks, args)
+  local list, message, code = hooks.deliveries:list {
+    webhook_id = args.webhook, event_id = args.event, state = args.state, limit = args.limit, before = args.before,
+  }
+  if not list then return nil, message, code end
+  if args.json then
+    output.json(output.list(list))
+  else
+    print_rows(list)
+  end
+  return true
+end
+
+local function attempt_line(attempt)
+  return ("%d  %s  %s  %s%s"):format(attempt.number, attempt.at, output.duration(attempt.duration_ms),
+    attempt.status and ("%d"):format(attempt.status) or "no answer",
+    attempt.class and ("  %s: %s"):format(attempt.class, attempt.error or "") or "")
+end
+
+function deliveries.show(hooks, args)
+  local delivery, message, code = hooks.deliveries:get(args.id)
+  if not delivery then return nil, message, code end
+  local attempts, event
+  attempts, message, code = hooks.deliveries:attempts(args.id)
+  if not attempts then return nil, message, code end
+  event, message, code = hooks.events:get(delivery.event_id)
+  if not event then return nil, message, code end
+  if args.json then
+    delivery.history, delivery.body = output.list(attempts), event.body
+    output.json(delivery)
+    return true
+  end
+  output.fields {
+    { "delivery", delivery.id }, { "event", delivery.event }, { "event id", delivery.event_id },
+    { "webhook", delivery.webhook_id }, { "model", delivery.model }, { "state", delivery.state },
+    { "due", delivery.due_at }, { "body", event.body },
+  }
+  for _, attempt in ipairs(attempts) do io.stdout:write("attempt ", attempt_line(attempt), "\n") end
+  return true
+end
+
+function deliveries.resend(hooks, args)
+  local delivery, message, code = hooks.deliveries:resend(args.id)
+  if not delivery then return nil, message, code end
+  hooks:wait(args.wait)
+  delivery, message, code = hooks.deliveries:get(args.id)
+  if not delivery then return nil, message, code end
+  if args.json then
+    output.json(delivery)
+  else
+    print_rows { delivery }
+  end
+  return true
+end
+
+-- ---- events and stats ---------------------------------------------------------------------------------
+
+function deliveries.events(hooks, args)
+  local list, message, code = hooks.events:list { type = args.type, limit = args.limit, before = args.before }
+  if not list then return nil, message, code end
+  if args.json then
+    output.json(output.list(list))
+    return true
+  end
+  local rows = {}
+  for i, event in ipairs(list) do rows[i] = { event.id, event.type, event.created_at, event.model or "" } end
+  output.table({ "EVENT", "TYPE", "CREATED", "MODEL" }, rows)
+  return true
+end
+
+function deliveries.event(hooks, args)
+  local event, message, code = hooks.events:get(args.id)
+  if not event then return nil, message, code end
+  if args.json then
+    output.json(event)
+  else
+    output.fields {
+      { "event", event.id }, { "type", event.type }, { "model", event.model }, { "created", event.created_at },
+      { "key", event.key }, { "body", event.body },
+    }
+  end
+  return true
+end
+
+function deliveries.stats(hooks, args)
+  local stats, message, code = hooks:stats()
+  if not stats then return nil, message, code end
+  if args.json then
+    output.json(stats)
+    return true
+  end
+  local lines = {}
+  for _, name in ipairs { "events", "waiting", "leased", "delivered", "dead", "held", "filtered" } do
+    lines[#lines + 1] = { name, ("%d"):format(stats.store[name]) }
+  end
+  lines[#lines + 1] = { "webhooks", ("%d"):format(stats.webhooks) }
+  output.fields(lines)
+  return true
+end
+
+return deliveries

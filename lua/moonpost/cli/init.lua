@@ -1,0 +1,156 @@
+--- The command line. Exit codes: 0 it worked, 1 it failed (the reason is on standard error), 2 wrong usage.
+local argparse = require "argparse"
+local moonpost = require "moonpost"
+local deliveries = require "moonpost.cli.deliveries"
+local project = require "moonpost.cli.project"
+local webhooks = require "moonpost.cli.webhooks"
+
+local cli = {}
+
+local function json_flag(command)
+  command:flag("--json", "Print JSON.")
+  return command
+end
+
+-- A command that works on a config's store.
+local function on_store(command)
+  command:option("-c --config", "The config file (default: $MOONPOST_CONFIG, or config/server.lua).")
+  return json_flag(command)
+end
+
+local function between(least, most)
+  return function(text)
+    local n = tonumber(text)
+    if not n or n < least or n > most then return nil, ("expected a number between %d and %d"):format(least, most) end
+    return n
+  end
+end
+
+local function webhook_options(command, required)
+  local name, url = command:option("--name", "Its name."), command:option("--url", "Where requests go.")
+  if required then
+    name:count(1)
+    url:count(1)
+  end
+  command:option("--header", "A header field, \"Name: value\"; may be repeated."):count "*"
+  command:option("--event", "An event, entry.*, or *; may be repeated."):count(required and "+" or "*")
+  command:option("--model", "Only this model's events; may be repeated."):count "*"
+end
+
+local function add_webhooks(parser)
+  local group = parser:command("webhooks", "Show and change webhooks.")
+  group:command_target "action"
+  local function command(name, description)
+    local result = on_store(group:command(name, description))
+    result:flag("--show-secrets", "Print header values in full.")
+    return result
+  end
+  command("list", "All of them.")
+  command("get", "One."):argument("id", "The webhook's id.")
+  local add = command("add", "Make one.")
+  webhook_options(add, true)
+  add:flag("--disabled", "Keep its deliveries until it is enabled.")
+  local set = command("set", "Change one.")
+  set:argument("id", "The webhook's id.")
+  webhook_options(set, false)
+  set:option("--no-header", "Take a header field away; may be repeated."):count "*"
+  set:mutex(set:flag("--enable", "Send to it."), set:flag("--disable", "Keep its deliveries."))
+  command("rm", "Delete one."):argument("id", "The webhook's id.")
+  command("trigger", "Send a trigger-test now."):argument("id", "The webhook's id.")
+end
+
+local function add_deliveries(parser)
+  local group = parser:command("deliveries", "Show deliveries, and send them again.")
+  group:command_target "action"
+  local list = on_store(group:command("list", "Newest first."))
+  list:option("--webhook", "Only this webhook's.")
+  list:option("--event", "Only this event's (its id).")
+  list:option("--state", "Only those that are waiting, leased, delivered, dead, held or filtered.")
+  list:option("--limit", "At most so many (1 to 1000)."):default("100"):convert(between(1, 1000))
+  list:option("--before", "Only older than this delivery.")
+  on_store(group:command("show", "One, with its attempts and its body.")):argument("id", "The delivery's id.")
+  local resend = on_store(group:command("resend", "Send one again: the same bytes."))
+  resend:argument("id", "The delivery's id.")
+  resend:option("--wait", "Seconds to wait for the answer."):default("10"):convert(between(0, 3600))
+end
+
+local function add_events(parser)
+  local group = parser:command("events", "Show what was accepted.")
+  group:command_target "action"
+  local list = on_store(group:command("list", "Newest first."))
+  list:option("--type", "Only this type.")
+  list:option("--limit", "At most so many (1 to 1000)."):default("100"):convert(between(1, 1000))
+  list:option("--before", "Only older than this event.")
+  on_store(group:command("show", "One, with its body.")):argument("id", "The event's id.")
+end
+
+local function new_parser()
+  local parser = argparse("moonpost", "Webhooks from Lua hosts: emit events, see what became of them.")
+  parser:command_target "command"
+  parser:flag("--version", "Print the version."):action(function()
+    io.stdout:write("moonpost ", moonpost._VERSION, "\n")
+    os.exit(0)
+  end)
+  json_flag(parser:command("init", "Write a commented config, a model and a script folder."))
+    :argument("dir", "The folder, made if it is missing.")
+  json_flag(parser:command("check", "Check a config, offline.")):argument("file", "The config file.")
+  local emit = on_store(parser:command("emit", "Emit an event and show its deliveries."))
+  emit:argument("event", "Its type, such as entry.create.")
+  emit:option("--model", "The entry's model.")
+  emit:mutex(emit:option("--entry", "The entry, as JSON."), emit:option("--entry-file", "Its file; - is standard input."))
+  emit:mutex(emit:option("--media", "The file's entry, as JSON."),
+    emit:option("--media-file", "Its file; - is standard input."))
+  emit:option("--idempotency-key", "The same key within 24 hours stores nothing again.")
+  emit:option("--wait", "Seconds to wait for the deliveries."):default("10"):convert(between(0, 3600))
+  add_webhooks(parser)
+  add_deliveries(parser)
+  add_events(parser)
+  on_store(parser:command("stats", "Count what is in the store."))
+  return parser
+end
+
+local COMMANDS = {
+  emit = deliveries.emit,
+  stats = deliveries.stats,
+  webhooks = webhooks,
+  deliveries = { list = deliveries.list, show = deliveries.show, resend = deliveries.resend },
+  events = { list = deliveries.events, show = deliveries.event },
+}
+
+local function fail(message, code)
+  io.stderr:write("moonpost: ", message, code and (" (%s)"):format(code) or "", "\n")
+  return 1
+end
+
+local function on_hooks(args, run)
+  local file = args.config or os.getenv "MOONPOST_CONFIG" or "config/server.lua"
+  local hooks, message, code = moonpost.open(file)
+  if not hooks then return nil, message, code end
+  local ok
+  ok, message, code = run(hooks, args)
+  io.stdout:flush()
+  hooks:close(2)
+  return ok, message, code
+end
+
+--- Runs a command line.
+---@param argv string[]
+---@return integer exit_code
+function cli.main(argv)
+  local parser = new_parser()
+  local parsed, args = parser:pparse(argv)
+  if not parsed then
+    io.stderr:write(parser:get_usage(), "\n\nmoonpost: ", tostring(args), "\n")
+    return 2
+  end
+  local ok, message, code
+  if args.command == "init" or args.command == "check" then
+    ok, message, code = project[args.command](args)
+  else
+    local run = COMMANDS[args.command]
+    ok, message, code = on_hooks(args, type(run) == "table" and run[args.action] or run)
+  end
+  return ok and 0 or fail(message, code)
+end
+
+return cli

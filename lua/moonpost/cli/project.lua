@@ -1,0 +1,68 @@
+--- moonpost init and moonpost check: work on files, open no store.
+local config = require "moonpost.config"
+local core = require "moonpost.core"
+local output = require "moonpost.cli.output"
+local templates = require "moonpost.cli.templates"
+
+local project = {}
+
+local function make_folder(path)
+  local stat = core.stat(path)
+  if stat and stat.type == "directory" then return true end
+  return core.mkdir(path)
+end
+
+local function existing(dir)
+  local found = {}
+  for _, file in ipairs(templates) do
+    if core.stat(dir .. "/" .. file.path) then found[#found + 1] = dir .. "/" .. file.path end
+  end
+  return found
+end
+
+function project.init(args)
+  local dir = args.dir
+  local found = existing(dir)
+  if #found > 0 then
+    return nil, ("%s: already there, nothing was written"):format(table.concat(found, ", ")), "EEXIST"
+  end
+  for _, folder in ipairs { "", "/config", "/data", "/hooks", "/models" } do
+    local ok, message, code = make_folder(dir .. folder)
+    if not ok then return nil, message, code end
+  end
+  local written = output.list {}
+  for _, template in ipairs(templates) do
+    local path = dir .. "/" .. template.path
+    local file, message = io.open(path, "wb")
+    if not file then return nil, message, "EIO" end
+    local ok
+    ok, message = file:write(template.text)
+    file:close()
+    if not ok then return nil, ("%s: %s"):format(path, message), "EIO" end
+    written[#written + 1] = path
+  end
+  if args.json then
+    output.json { written = written }
+  else
+    for _, path in ipairs(written) do io.stdout:write("wrote ", path, "\n") end
+    io.stdout:write(("next: moonpost check %s/config/server.lua\n"):format(dir))
+  end
+  return true
+end
+
+function project.check(args)
+  local loaded, message, code = config.load(args.file)
+  if not loaded then return nil, message, code end
+  if args.json then
+    output.json {
+      ok = true, file = loaded.file, store = loaded.store, models = #loaded.schema_list,
+      endpoints = #loaded.endpoints, events = output.list(loaded.event_list),
+    }
+  else
+    for _, line in ipairs(config.describe(loaded)) do io.stdout:write(line, "\n") end
+    io.stdout:write "ok\n"
+  end
+  return true
+end
+
+return project

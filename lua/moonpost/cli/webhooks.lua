@@ -1,0 +1,138 @@
+--- moonpost webhooks: those of the config's store, and those of the config.
+local output = require "moonpost.cli.output"
+
+local webhooks = {}
+
+local function shown(webhook, args)
+  local copy = { headers = {} }
+  for key, value in pairs(webhook) do
+    if key ~= "headers" then copy[key] = value end
+  end
+  for name, value in pairs(webhook.headers) do
+    copy.headers[name] = args.show_secrets and value or output.masked(value)
+  end
+  return copy
+end
+
+local function print_one(webhook, args)
+  webhook = shown(webhook, args)
+  if args.json then return output.json(webhook) end
+  local lines = {
+    { "id", webhook.id }, { "name", webhook.name }, { "url", webhook.url },
+    { "enabled", webhook.enabled and "yes" or "no" }, { "source", webhook.source },
+    { "events", table.concat(webhook.events, ", ") },
+    { "models", webhook.models and table.concat(webhook.models, ", ") or "all" },
+  }
+  local names = {}
+  for name in pairs(webhook.headers) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do lines[#lines + 1] = { "header", name .. ": " .. webhook.headers[name] } end
+  output.fields(lines)
+end
+
+local function done(args, webhook, message, code)
+  if not webhook then return nil, message, code end
+  print_one(webhook, args)
+  return true
+end
+
+function webhooks.list(hooks, args)
+  local list, message, code = hooks.webhooks:list()
+  if not list then return nil, message, code end
+  if args.json then
+    for i, webhook in ipairs(list) do list[i] = shown(webhook, args) end
+    output.json(output.list(list))
+    return true
+  end
+  local rows = {}
+  for i, webhook in ipairs(list) do
+    rows[i] = {
+      webhook.id, webhook.name, webhook.enabled and "yes" or "no", webhook.source,
+      table.concat(webhook.events, ","), webhook.url,
+    }
+  end
+  output.table({ "ID", "NAME", "ENABLED", "SOURCE", "EVENTS", "URL" }, rows)
+  return true
+end
+
+function webhooks.get(hooks, args)
+  return done(args, hooks.webhooks:get(args.id))
+end
+
+-- "Name: value" options to ordered pairs.
+local function headers_of(args)
+  if #args.header == 0 then return nil end
+  local list = {}
+  for i, line in ipairs(args.header) do
+    local name, value = line:match "^([^:]+):%s*(.-)%s*$"
+    if not name then return nil, ("--header '%s': expected \"Name: value\""):format(line), "EINVAL" end
+    list[i] = { name, value }
+  end
+  return list
+end
+
+local function fields_of(args)
+  local headers, message, code = headers_of(args)
+  if message then return nil, message, code end
+  local fields = { name = args.name, url = args.url, headers = headers }
+  if #args.event > 0 then fields.events = args.event end
+  if #args.model > 0 then fields.models = args.model end
+  return fields
+end
+
+function webhooks.add(hooks, args)
+  local fields, message, code = fields_of(args)
+  if not fields then return nil, message, code end
+  fields.enabled = not args.disabled
+  return done(args, hooks.webhooks:create(fields))
+end
+
+function webhooks.set(hooks, args)
+  local webhook, message, code = hooks.webhooks:get(args.id)
+  if not webhook then return nil, message, code end
+  local fields
+  fields, message, code = fields_of(args)
+  if not fields then return nil, message, code end
+  if fields.headers or #args.no_header > 0 then
+    local merged, dropped = {}, {}
+    for _, header in ipairs(fields.headers or {}) do dropped[header[1]:lower()] = true end
+    for _, name in ipairs(args.no_header) do dropped[name:lower()] = true end
+    for name, value in pairs(webhook.headers) do
+      if not dropped[name:lower()] then merged[#merged + 1] = { name, value } end
+    end
+    table.sort(merged, function(a, b) return a[1]:lower() < b[1]:lower() end)
+    for _, header in ipairs(fields.headers or {}) do merged[#merged + 1] = header end
+    fields.headers = merged
+  end
+  if args.enable or args.disable then fields.enabled = args.enable == true end
+  return done(args, hooks.webhooks:update(args.id, fields))
+end
+
+function webhooks.rm(hooks, args)
+  local webhook, message, code = hooks.webhooks:delete(args.id)
+  if not webhook then return nil, message, code end
+  if args.json then
+    output.json(shown(webhook, args))
+  else
+    io.stdout:write(("deleted webhook %s (%s)\n"):format(webhook.id, webhook.name))
+  end
+  return true
+end
+
+function webhooks.trigger(hooks, args)
+  local result, message, code = hooks.webhooks:trigger(args.id)
+  if not result then return nil, message, code end
+  if args.json then
+    output.json(result)
+  else
+    output.fields {
+      { "status", result.statusCode and ("%d"):format(result.statusCode) }, { "error", result.error },
+      { "message", result.message }, { "duration", output.duration(result.duration * 1000) },
+    }
+  end
+  local ok = result.statusCode and result.statusCode >= 200 and result.statusCode < 300
+  if ok then return true end
+  return nil, "the trigger was not delivered", result.error or "http"
+end
+
+return webhooks
