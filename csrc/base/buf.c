@@ -38,9 +38,11 @@ bool mp_buf_reserve_slow(mp_buf *b, size_t n) {
   need = b->len + n;
   if (need <= b->cap) return true;
   cap = b->cap ? b->cap * 2 : 256;
-  while (cap < need) cap *= 2;
+  while (cap < need)
+    cap *= 2;
   if (cap > b->limit) cap = b->limit;
-  data = realloc(b->data, cap + 1); /* vsnprintf wants room for a NUL that the buffer does not keep */
+  data =
+      realloc(b->data, cap + 1); /* vsnprintf wants room for a NUL that the buffer does not keep */
   if (!data) {
     b->failed = MP_ENOMEM;
     return false;

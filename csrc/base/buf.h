@@ -48,7 +48,9 @@ static inline void mp_buf_add_char(mp_buf *b, char c) {
 }
 
 /* A NUL-terminated string, without its NUL. */
-static inline void mp_buf_add_str(mp_buf *b, const char *s) { mp_buf_add(b, s, strlen(s)); }
+static inline void mp_buf_add_str(mp_buf *b, const char *s) {
+  mp_buf_add(b, s, strlen(s));
+}
 
 void mp_buf_add_format(mp_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -9,9 +9,15 @@ static int64_t read_clock(clockid_t id, int64_t per_second) {
   return (int64_t)t.tv_sec * per_second + t.tv_nsec / (1000000000 / per_second);
 }
 
-int64_t mp_wall_ms(void) { return read_clock(CLOCK_REALTIME, 1000); }
-int64_t mp_mono_ms(void) { return read_clock(CLOCK_MONOTONIC, 1000); }
-int64_t mp_mono_us(void) { return read_clock(CLOCK_MONOTONIC, 1000000); }
+int64_t mp_wall_ms(void) {
+  return read_clock(CLOCK_REALTIME, 1000);
+}
+int64_t mp_mono_ms(void) {
+  return read_clock(CLOCK_MONOTONIC, 1000);
+}
+int64_t mp_mono_us(void) {
+  return read_clock(CLOCK_MONOTONIC, 1000000);
+}
 
 static char *digits(char *out, int value, int width) {
   for (int i = width - 1; i >= 0; i--) {

@@ -1,5 +1,5 @@
-/* The one error convention of the C core: a function that can fail returns an mp_code and, where the
- * caller passed an mp_error, leaves there a sentence that names the thing that was wrong. */
+/* The one error convention of the C core: a function that can fail returns an mp_code and, where
+ * the caller passed an mp_error, leaves there a sentence that names the thing that was wrong. */
 #ifndef MP_BASE_ERROR_H
 #define MP_BASE_ERROR_H
 

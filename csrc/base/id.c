@@ -8,8 +8,8 @@
 #include "base/clock.h"
 
 #define COUNT_BITS 11
-#define SLOT_BITS 10
-#define DIGITS 13
+#define SLOT_BITS  10
+#define DIGITS     13
 
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -30,7 +30,9 @@ void mp_id_source_move(mp_id_source *s, unsigned slot, int64_t newest) {
   pthread_mutex_unlock(&s->lock);
 }
 
-void mp_id_source_free(mp_id_source *s) { pthread_mutex_destroy(&s->lock); }
+void mp_id_source_free(mp_id_source *s) {
+  pthread_mutex_destroy(&s->lock);
+}
 
 int64_t mp_id_next(mp_id_source *s) {
   int64_t now = mp_wall_ms();

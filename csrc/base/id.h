@@ -1,10 +1,11 @@
 /* Event and delivery ids.
  *
  * An event id is a positive 63-bit integer that grows with time: 42 bits of milliseconds, 10 bits
- * of the engine's slot in its store, 11 bits of a counter. It is the row's key in the store, so that
- * new events are appended. Outside C it is a string (LuaJIT's numbers are doubles): "evt_" and 13
- * digits of Crockford's base 32, which sort as the ids do. It holds no "." (Standard Webhooks 1.0.0
- * forbids one in webhook-id). A delivery is named by its event and its webhook: "dlv_<13 digits>-<webhook>". */
+ * of the engine's slot in its store, 11 bits of a counter. It is the row's key in the store, so
+ * that new events are appended. Outside C it is a string (LuaJIT's numbers are doubles): "evt_" and
+ * 13 digits of Crockford's base 32, which sort as the ids do. It holds no "." (Standard
+ * Webhooks 1.0.0 forbids one in webhook-id). A delivery is named by its event and its webhook:
+ * "dlv_<13 digits>-<webhook>". */
 #ifndef MP_BASE_ID_H
 #define MP_BASE_ID_H
 
@@ -12,9 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MP_EVENT_ID_SIZE 18    /* with the NUL */
-#define MP_DELIVERY_ID_SIZE 40 /* with the NUL */
-#define MP_ID_SLOTS 1024       /* engines that can share one store */
+#define MP_EVENT_ID_SIZE    18   /* with the NUL */
+#define MP_DELIVERY_ID_SIZE 40   /* with the NUL */
+#define MP_ID_SLOTS         1024 /* engines that can share one store */
 
 /* Makes ids; safe to use from many threads. */
 typedef struct mp_id_source {

@@ -12,8 +12,8 @@
  * containers on one machine get two names. */
 void mp_host_name(char out[MP_HOST_SIZE]);
 
-/* The start time of a process in clock ticks since boot, from /proc/PID/stat; 0 when there is no such
- * process. With the pid it names a process for good: a pid alone is given again. */
+/* The start time of a process in clock ticks since boot, from /proc/PID/stat; 0 when there is no
+ * such process. With the pid it names a process for good: a pid alone is given again. */
 int64_t mp_process_start(int64_t pid);
 
 #endif

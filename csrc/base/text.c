@@ -5,7 +5,9 @@
 
 #define MAX_NAME 64 /* longer names are not compared */
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
 
 size_t mp_edit_distance(const char *a, const char *b, size_t limit) {
   size_t rows[3][MAX_NAME + 1];
@@ -13,7 +15,8 @@ size_t mp_edit_distance(const char *a, const char *b, size_t limit) {
   size_t *before = rows[0], *last = rows[1], *row = rows[2];
 
   if (len_a > MAX_NAME || len_b > MAX_NAME) return limit + 1;
-  for (size_t j = 0; j <= len_b; j++) last[j] = j;
+  for (size_t j = 0; j <= len_b; j++)
+    last[j] = j;
   for (size_t i = 1; i <= len_a; i++) {
     size_t *spare = before;
     row[0] = i;

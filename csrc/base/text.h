@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* The candidate that differs least from name, when it differs by a typing error or two: at most a third of the
- * name's bytes inserted, deleted, replaced or exchanged. NULL when none is near. */
+/* The candidate that differs least from name, when it differs by a typing error or two: at most a
+ * third of the name's bytes inserted, deleted, replaced or exchanged. NULL when none is near. */
 const char *mp_nearest(const char *name, const char *const *candidates, size_t count);
 
 /* The number of such edits, at most limit + 1. */

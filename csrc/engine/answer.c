@@ -1,5 +1,6 @@
-/* Writing answers. Ids are strings (LuaJIT's numbers are doubles); times are ISO 8601; what is not there
- * is left out. Bytes that are not UTF-8 (a receiver may answer anything) come out as U+FFFD. */
+/* Writing answers. Ids are strings (LuaJIT's numbers are doubles); times are ISO 8601; what is not
+ * there is left out. Bytes that are not UTF-8 (a receiver may answer anything) come out as U+FFFD.
+ */
 #include "engine/answer.h"
 
 #include "base/clock.h"

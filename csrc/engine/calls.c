@@ -1,5 +1,5 @@
-/* The hosts' calls: what runs on the store thread for them, and how it answers. The upper half of each
- * pair runs on the store thread, the lower half on the host's. */
+/* The hosts' calls: what runs on the store thread for them, and how it answers. The upper half of
+ * each pair runs on the store thread, the lower half on the host's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #define TRIGGER_EVENT "trigger-test"
 
-/* ---- the frame ----------------------------------------------------------------------------------- */
+/* ---- the frame ------------------------------------------------------------------------------ */
 
 static mp_call *new_call(mp_code (*run)(mp_engine *, mp_call *, mp_error *), mp_error *err) {
   mp_call *call = calloc(1, sizeof *call);
@@ -47,7 +47,7 @@ static void next_element(mp_buf *out) {
   if (out->len > 0 && out->data[out->len - 1] == '}') mp_buf_add_char(out, ',');
 }
 
-/* ---- wait ---------------------------------------------------------------------------------------- */
+/* ---- wait ----------------------------------------------------------------------------------- */
 
 static mp_code run_wait(mp_engine *e, mp_call *call, mp_error *err) {
   (void)err;
@@ -61,7 +61,7 @@ mp_code mp_engine_wait(mp_engine *engine, int64_t timeout_ms, mp_error *err) {
   return call ? make(engine, call, timeout_ms, NULL, err) : MP_ENOMEM;
 }
 
-/* ---- stats --------------------------------------------------------------------------------------- */
+/* ---- stats ---------------------------------------------------------------------------------- */
 
 static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
   mp_buf *out = &call->out;
@@ -70,7 +70,8 @@ static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
   size_t webhooks = 0, inbox;
 
   if (code != MP_OK) return code;
-  for (size_t i = 0; i < e->lanes.count; i++) webhooks += e->lanes.items[i]->webhook != NULL;
+  for (size_t i = 0; i < e->lanes.count; i++)
+    webhooks += e->lanes.items[i]->webhook != NULL;
   pthread_mutex_lock(&e->lock);
   inbox = e->inbox_count;
   pthread_mutex_unlock(&e->lock);
@@ -99,7 +100,7 @@ mp_code mp_engine_stats(mp_engine *engine, mp_buf *out, mp_error *err) {
   return call ? make_read(engine, call, out, err) : MP_ENOMEM;
 }
 
-/* ---- webhooks ------------------------------------------------------------------------------------ */
+/* ---- webhooks ------------------------------------------------------------------------------- */
 
 static mp_webhook *webhook_of(mp_engine *e, int64_t id) {
   mp_lane *lane = mp_lanes_find(&e->lanes, id);
@@ -170,7 +171,8 @@ static mp_code run_create(mp_engine *e, mp_call *call, mp_error *err) {
   return code;
 }
 
-/* The webhook's definition may have been changed by another process a moment ago: the store decides. */
+/* The webhook's definition may have been changed by another process a moment ago: the store
+ * decides. */
 static mp_code check_writable(mp_engine *e, int64_t id, mp_error *err) {
   const mp_webhook *w = webhook_of(e, id);
   if (!w) return no_webhook(id, err);
@@ -242,7 +244,7 @@ mp_code mp_engine_webhook_delete(mp_engine *engine, int64_t id, mp_buf *out, mp_
   return make_read(engine, call, out, err);
 }
 
-/* ---- trigger ------------------------------------------------------------------------------------- */
+/* ---- trigger -------------------------------------------------------------------------------- */
 
 static mp_code run_trigger(mp_engine *e, mp_call *call, mp_error *err) {
   mp_lane *lane = mp_lanes_find(&e->lanes, call->id);
@@ -296,7 +298,7 @@ mp_code mp_engine_trigger(mp_engine *engine, int64_t id, int64_t created_ms, mp_
   return make(engine, call, MP_TRIGGER_MAX_MS, out, err);
 }
 
-/* ---- deliveries ---------------------------------------------------------------------------------- */
+/* ---- deliveries ----------------------------------------------------------------------------- */
 
 static mp_code add_delivery(void *arg, const mp_delivery_row *row, mp_error *err) {
   mp_buf *out = arg;
@@ -388,7 +390,7 @@ mp_code mp_engine_resend(mp_engine *engine, int64_t event_id, int64_t webhook_id
   return of_delivery(engine, run_resend, true, event_id, webhook_id, out, err);
 }
 
-/* ---- events -------------------------------------------------------------------------------------- */
+/* ---- events --------------------------------------------------------------------------------- */
 
 static mp_code add_event(void *arg, const mp_event_row *row, mp_error *err) {
   mp_buf *out = arg;

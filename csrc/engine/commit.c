@@ -1,20 +1,20 @@
 /* The store thread's transactions: outcomes, new events and claims, all in one commit.
  *
  * What is done to lanes and lists in memory while a transaction is open is either made good by its
- * commit or taken back by undo(): between two transactions memory and store agree. Nothing is told to
- * a host, and nothing is handed to the delivery thread, before the commit returned. */
+ * commit or taken back by undo(): between two transactions memory and store agree. Nothing is told
+ * to a host, and nothing is handed to the delivery thread, before the commit returned. */
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "engine/internal.h"
 
-#define MAX_EVENTS      512              /* in one transaction */
-#define MAX_ROWS        4096             /* deliveries inserted in one transaction */
-#define MAX_CLAIMS      1024             /* in one transaction */
-#define CLAIM_TURN      64               /* of one lane before the next has its turn */
-#define MAX_LEASED      4096             /* in memory, all lanes together ... */
+#define MAX_EVENTS      512                /* in one transaction */
+#define MAX_ROWS        4096               /* deliveries inserted in one transaction */
+#define MAX_CLAIMS      1024               /* in one transaction */
+#define CLAIM_TURN      64                 /* of one lane before the next has its turn */
+#define MAX_LEASED      4096               /* in memory, all lanes together ... */
 #define MAX_LEASED_SIZE ((size_t)64 << 20) /* ... and the bytes of their bodies */
-#define RETRY_MS        500              /* after a transaction failed */
+#define RETRY_MS        500                /* after a transaction failed */
 
 typedef struct batch {
   mp_list emits;  /* of mp_emit: in this transaction */
@@ -31,7 +31,9 @@ static uint64_t next_random(mp_engine *e) { /* xorshift64: jitter needs no more 
   return e->random;
 }
 
-static int64_t next_lease(mp_engine *e) { return MP_LEASE(e->id, ++e->lease_count); }
+static int64_t next_lease(mp_engine *e) {
+  return MP_LEASE(e->id, ++e->lease_count);
+}
 
 /* May the engine hold one more of this lane's? A lane that holds none may always have one. */
 static int room_of(const mp_engine *e, const mp_lane *lane) {
@@ -59,7 +61,7 @@ static void unlease(mp_engine *e, mp_delivery *d) {
   e->leased_bytes -= d->event->row.body_len;
 }
 
-/* ---- outcomes ---------------------------------------------------------------------------------- */
+/* ---- outcomes ------------------------------------------------------------------------------- */
 
 static void judge(mp_engine *e, const mp_delivery *d, int64_t now_ms, mp_finish *f) {
   int64_t delay = 0;
@@ -115,7 +117,7 @@ static void forget_finished(mp_engine *e) {
   }
 }
 
-/* ---- new events -------------------------------------------------------------------------------- */
+/* ---- new events ----------------------------------------------------------------------------- */
 
 static mp_code insert_delivery(mp_engine *e, batch *b, mp_lane *lane, mp_event *event,
                                mp_error *err) {
@@ -176,7 +178,7 @@ static mp_code insert_emits(mp_engine *e, batch *b, mp_error *err) {
   return code;
 }
 
-/* ---- claims ------------------------------------------------------------------------------------ */
+/* ---- claims --------------------------------------------------------------------------------- */
 
 typedef struct claiming {
   mp_engine *engine;
@@ -211,7 +213,8 @@ static mp_code claim_lane(mp_engine *e, batch *b, mp_lane *lane, int *left, mp_e
   return mp_store_next_due(e->store, lane->webhook_id, &lane->next_due_ms, err);
 }
 
-/* Each lane with room and due work has one turn a transaction, beginning where the last one ended. */
+/* Each lane with room and due work has one turn a transaction, beginning where the last one ended.
+ */
 static mp_code claim_all(mp_engine *e, batch *b, mp_error *err) {
   mp_code code = MP_OK;
   size_t count = e->lanes.count;
@@ -235,7 +238,7 @@ int64_t mp_commit_next_claim(const mp_engine *engine) {
   return next;
 }
 
-/* ---- the transaction --------------------------------------------------------------------------- */
+/* ---- the transaction ------------------------------------------------------------------------ */
 
 static void undo(mp_engine *e, batch *b, const mp_error *err) {
   mp_list told = {0}, kept = {0};
@@ -247,7 +250,8 @@ static void undo(mp_engine *e, batch *b, const mp_error *err) {
     unlease(e, d);
     mp_delivery_free(d);
   }
-  /* Whoever waits is told. Emits that nobody waits for stay, in their order, and are tried again. */
+  /* Whoever waits is told. Emits that nobody waits for stay, in their order, and are tried again.
+   */
   for (mp_node *n; (n = mp_list_pop(&b->emits)) != NULL;) {
     mp_emit *emit = MP_CONTAINER(n, mp_emit, node);
     mp_list_push(emit->no_wait ? &kept : &told, n);
@@ -256,7 +260,8 @@ static void undo(mp_engine *e, batch *b, const mp_error *err) {
   e->taken_emits = kept;
   e->retry_at = mp_mono_ms() + RETRY_MS;
   if (!e->failing) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "the store failed, trying again: %s", err->message);
+    mp_log(e->settings->log_level, MP_LOG_ERROR, "the store failed, trying again: %s",
+           err->message);
   }
   e->failing = true;
   atomic_fetch_add(&e->rejected, (long long)told.count);

@@ -1,8 +1,8 @@
 /* The delivery thread: takes leased deliveries, sends them lane by lane, hands the outcomes back.
  *
- * It owns the HTTP client and the right half of every lane. It never touches the store. A lane starts
- * at most its webhook's concurrency of requests, and lanes with work take turns, one request a turn: a
- * lane whose receiver hangs holds its own slots and no others. */
+ * It owns the HTTP client and the right half of every lane. It never touches the store. A lane
+ * starts at most its webhook's concurrency of requests, and lanes with work take turns, one request
+ * a turn: a lane whose receiver hangs holds its own slots and no others. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,8 +75,7 @@ static bool start(mp_engine *e, mp_delivery *d) {
   if (code == MP_OK) code = mp_client_start(e->client, &request, d, &err);
   mp_headers_free(&headers);
   if (code != MP_OK) {
-    mp_result failure = {
-        .at_ms = mp_wall_ms(), .error_class = "internal", .error = err.message};
+    mp_result failure = {.at_ms = mp_wall_ms(), .error_class = "internal", .error = err.message};
     mp_delivery_record(d, &failure);
     mp_list_push(&e->outcomes, &d->node);
   }

@@ -15,7 +15,8 @@
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static mp_engine *open_engines; /* registry_lock */
 
-/* Names a store whatever way its path is spelt: the folder's real path and the file's name. NULL for
+/* Names a store whatever way its path is spelt: the folder's real path and the file's name. NULL
+ * for
  * ":memory:", which is another store each time, and when out of memory. */
 static char *key_of(const char *store) {
   char *dir, *base, *real, *key = NULL;
@@ -85,7 +86,8 @@ static mp_code start(mp_engine *e, mp_error *err) {
 
   if (rc != 0) return mp_fail(err, MP_ENOMEM, "cannot start a thread: %s", strerror(rc));
   pthread_mutex_lock(&e->lock);
-  while (e->phase == MP_STARTING) pthread_cond_wait(&e->done, &e->lock);
+  while (e->phase == MP_STARTING)
+    pthread_cond_wait(&e->done, &e->lock);
   phase = e->phase;
   pthread_mutex_unlock(&e->lock);
   if (phase == MP_RUNNING) return MP_OK;
@@ -147,13 +149,14 @@ mp_code mp_engine_open(mp_settings *settings, mp_engine **out, mp_error *err) {
   return code;
 }
 
-/* Takes the engine out of the list of open ones when this was the last reference. The caller keeps the
- * lock until the store is closed, so that an open of the same store waits for it. */
+/* Takes the engine out of the list of open ones when this was the last reference. The caller keeps
+ * the lock until the store is closed, so that an open of the same store waits for it. */
 static bool last_reference(mp_engine *e) {
   mp_engine **at = &open_engines;
 
   if (--e->refs > 0) return false;
-  while (*at && *at != e) at = &(*at)->next_open;
+  while (*at && *at != e)
+    at = &(*at)->next_open;
   if (*at) *at = e->next_open;
   return true;
 }
@@ -161,7 +164,8 @@ static bool last_reference(mp_engine *e) {
 mp_code mp_engine_close(mp_engine *engine, int64_t grace_ms, mp_error *err) {
   mp_code code = MP_OK;
 
-  /* In a forked child the threads are not there, and the locks may be held for ever: leave it all. */
+  /* In a forked child the threads are not there, and the locks may be held for ever: leave it all.
+   */
   if (mp_engine_check(engine, err) != MP_OK) return MP_EFORK;
   pthread_mutex_lock(&registry_lock);
   if (last_reference(engine)) {
@@ -172,8 +176,9 @@ mp_code mp_engine_close(mp_engine *engine, int64_t grace_ms, mp_error *err) {
     pthread_mutex_unlock(&engine->lock);
     pthread_join(engine->store_thread, NULL);
     if (engine->cut_off) {
-      code = mp_fail(err, MP_ETIMEDOUT,
-                     "timeout: requests under way were cut off; they are made again at the next start");
+      code = mp_fail(
+          err, MP_ETIMEDOUT,
+          "timeout: requests under way were cut off; they are made again at the next start");
     }
     free_engine(engine);
   }
@@ -181,7 +186,9 @@ mp_code mp_engine_close(mp_engine *engine, int64_t grace_ms, mp_error *err) {
   return code;
 }
 
-const mp_settings *mp_engine_settings(const mp_engine *engine) { return engine->settings; }
+const mp_settings *mp_engine_settings(const mp_engine *engine) {
+  return engine->settings;
+}
 
 int mp_engine_event_type(const mp_engine *engine, const char *type, size_t len) {
   const mp_settings *s = engine->settings;
@@ -191,7 +198,9 @@ int mp_engine_event_type(const mp_engine *engine, const char *type, size_t len) 
   return -1;
 }
 
-int64_t mp_engine_next_id(mp_engine *engine) { return mp_id_next(&engine->ids); }
+int64_t mp_engine_next_id(mp_engine *engine) {
+  return mp_id_next(&engine->ids);
+}
 
 void mp_engine_count_dropped(mp_engine *engine, int64_t keys) {
   atomic_fetch_add(&engine->dropped_keys, keys);

@@ -1,8 +1,9 @@
 /* The engine: the threads and the store of one process.
  *
- * A host thread calls these functions; they never do disk or network work themselves, but hand it to the
- * engine's store thread and, where they say so, wait for it. All are safe to call from several threads. An engine is opened
- * and used in one process: after a fork every call in the child answers MP_EFORK.
+ * A host thread calls these functions; they never do disk or network work themselves, but hand it
+ * to the engine's store thread and, where they say so, wait for it. All are safe to call from
+ * several threads. An engine is opened and used in one process: after a fork every call in the
+ * child answers MP_EFORK.
  *
  *   host ──emit──▶ inbox ──▶ store thread (group commit) ──leased deliveries──▶ delivery thread
  *                    ▲                                                              │
@@ -21,14 +22,15 @@
 
 typedef struct mp_engine mp_engine;
 
-/* Opens the store and starts the threads. A store that is open in this process already gives the same
- * engine again (with one more reference) when the settings' fingerprints agree, MP_EBUSY when they do
- * not. Takes the settings, whatever it returns. Errors: mp_store_open's, MP_EINVAL (an endpoint), MP_ENOMEM. */
+/* Opens the store and starts the threads. A store that is open in this process already gives the
+ * same engine again (with one more reference) when the settings' fingerprints agree, MP_EBUSY when
+ * they do not. Takes the settings, whatever it returns. Errors: mp_store_open's, MP_EINVAL (an
+ * endpoint), MP_ENOMEM. */
 mp_code mp_engine_open(mp_settings *settings, mp_engine **out, mp_error *err);
 
-/* Gives up a reference; the last one stops the engine: emits handed over are committed, requests under way get
- * grace_ms to end, and what remains waits in the store for the next start. engine is gone afterwards.
- * MP_ETIMEDOUT when requests were cut off. */
+/* Gives up a reference; the last one stops the engine: emits handed over are committed, requests
+ * under way get grace_ms to end, and what remains waits in the store for the next start. engine is
+ * gone afterwards. MP_ETIMEDOUT when requests were cut off. */
 mp_code mp_engine_close(mp_engine *engine, int64_t grace_ms, mp_error *err);
 
 const mp_settings *mp_engine_settings(const mp_engine *engine);
@@ -42,11 +44,12 @@ int64_t mp_engine_next_id(mp_engine *engine);
 /* Counts keys that the sanitizer dropped. */
 void mp_engine_count_dropped(mp_engine *engine, int64_t keys);
 
-/* Accepts events, all in one transaction. Takes the events in the list (of mp_event, a reference each) on
- * success and on failure. With wait, returns MP_OK once they are on disk; without, once they are handed over.
- * existing (may be NULL) is set to the id of the event that already has the first one's idempotency key, else 0 (only
- * with wait). Errors: MP_EAGAIN (inbox full), MP_ENOSPC, MP_EIO ... (nothing was stored), MP_ETIMEDOUT
- * (settings' emit_timeout_ms passed: they may be stored yet), MP_ECLOSED, MP_EFORK. */
+/* Accepts events, all in one transaction. Takes the events in the list (of mp_event, a reference
+ * each) on success and on failure. With wait, returns MP_OK once they are on disk; without, once
+ * they are handed over. existing (may be NULL) is set to the id of the event that already has the
+ * first one's idempotency key, else 0 (only with wait). Errors: MP_EAGAIN (inbox full), MP_ENOSPC,
+ * MP_EIO ... (nothing was stored), MP_ETIMEDOUT (settings' emit_timeout_ms passed: they may be
+ * stored yet), MP_ECLOSED, MP_EFORK. */
 mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *existing,
                        mp_error *err);
 
@@ -57,8 +60,9 @@ mp_code mp_engine_wait(mp_engine *engine, int64_t timeout_ms, mp_error *err);
 
 mp_code mp_engine_stats(mp_engine *engine, mp_buf *out, mp_error *err);
 
-/* Webhooks. name and definition are checked by the caller, definition again by the engine. A webhook as JSON: its definition, with
- * "id", "source" ("api" or "config"), "enabled", "created_at", "updated_at". */
+/* Webhooks. name and definition are checked by the caller, definition again by the engine. A
+ * webhook as JSON: its definition, with "id", "source" ("api" or "config"), "enabled",
+ * "created_at", "updated_at". */
 mp_code mp_engine_webhooks(mp_engine *engine, mp_buf *out, mp_error *err);
 mp_code mp_engine_webhook(mp_engine *engine, int64_t id, mp_buf *out, mp_error *err);
 mp_code mp_engine_webhook_create(mp_engine *engine, const char *name, const char *definition,
@@ -67,8 +71,9 @@ mp_code mp_engine_webhook_update(mp_engine *engine, int64_t id, const char *name
                                  const char *definition, bool enabled, mp_buf *out, mp_error *err);
 mp_code mp_engine_webhook_delete(mp_engine *engine, int64_t id, mp_buf *out, mp_error *err);
 
-/* Sends a trigger-test event to the webhook at once, enabled or not, and waits for the answer (at most the
- * webhook's timeout). Nothing is stored. JSON: "status", "class", "error", "response", "duration_ms". */
+/* Sends a trigger-test event to the webhook at once, enabled or not, and waits for the answer (at
+ * most the webhook's timeout). Nothing is stored. JSON: "status", "class", "error", "response",
+ * "duration_ms". */
 mp_code mp_engine_trigger(mp_engine *engine, int64_t id, int64_t created_ms, mp_buf *out,
                           mp_error *err);
 

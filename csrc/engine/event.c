@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t size_of(const char *s) { return s ? strlen(s) + 1 : 0; }
+static size_t size_of(const char *s) {
+  return s ? strlen(s) + 1 : 0;
+}
 
 static const char *put(char **at, const char *s, size_t size) {
   char *start = *at;

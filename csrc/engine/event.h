@@ -12,7 +12,8 @@
 typedef struct mp_event {
   mp_node node; /* in its emit's list */
   atomic_int refs;
-  int type_index;   /* in the engine's event types; -1 when the store has one that the config no longer has */
+  int type_index;   /* in the engine's event types; -1 when the store has one that the config no
+                       longer has */
   mp_event_row row; /* strings and body live behind this struct, in the same allocation */
 } mp_event;
 

@@ -1,7 +1,7 @@
 /* The inbox: how host threads hand work to the store thread and hear what came of it.
  *
- * Everything here is under engine->lock and short. A host that stops waiting abandons its ticket: the
- * store thread then frees what the host left behind. */
+ * Everything here is under engine->lock and short. A host that stops waiting abandons its ticket:
+ * the store thread then frees what the host left behind. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -106,7 +106,8 @@ mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *e
   if (wait && !wait_done(e, &emit->ticket, e->settings->emit_timeout_ms)) {
     emit->ticket.abandoned = true;
     pthread_mutex_unlock(&e->lock);
-    return mp_fail(err, MP_ETIMEDOUT, "timeout: the store did not answer; the event may be stored yet");
+    return mp_fail(err, MP_ETIMEDOUT,
+                   "timeout: the store did not answer; the event may be stored yet");
   }
   pthread_mutex_unlock(&e->lock);
   if (!wait) return MP_OK; /* the store thread frees it */

@@ -14,7 +14,7 @@
 #include "http/client.h"
 #include "queue/store.h"
 
-#define MP_RESPONSE_KEEP  8192                              /* bytes of a response's body that are kept */
+#define MP_RESPONSE_KEEP  8192 /* bytes of a response's body that are kept */
 #define MP_IDEMPOTENCY_MS ((int64_t)24 * 60 * 60 * 1000) /* how long an idempotency key counts */
 #define MP_TRIGGER_MAX_MS ((int64_t)11 * 60 * 1000) /* over the longest request timeout (600 s) */
 
@@ -40,10 +40,11 @@ typedef struct mp_emit {
 typedef struct mp_call {
   mp_node node;
   mp_ticket ticket;
-  /* On the store thread; inside a transaction of its own when the call writes. Sets deferred when the
-   * ticket will be completed later. */
+  /* On the store thread; inside a transaction of its own when the call writes. Sets deferred when
+   * the ticket will be completed later. */
   mp_code (*run)(mp_engine *engine, struct mp_call *call, mp_error *err);
-  mp_code (*then)(mp_engine *engine, struct mp_call *call, mp_error *err); /* after the commit; may be NULL */
+  mp_code (*then)(mp_engine *engine, struct mp_call *call,
+                  mp_error *err); /* after the commit; may be NULL */
   bool writes;
   bool deferred;
   /* What run needs, and its answer. */
@@ -71,16 +72,16 @@ struct mp_engine {
   int refs;
 
   pthread_mutex_t lock;
-  pthread_cond_t work; /* store thread: there is something to do */
-  pthread_cond_t done; /* hosts: some ticket is done, or the phase changed */
-  mp_list emits;       /* lock; of mp_emit */
-  mp_list calls;       /* lock; of mp_call */
-  mp_list finished;    /* lock; of mp_delivery, outcomes from the delivery thread */
-  size_t inbox_count;  /* lock; events handed over and not yet committed */
-  size_t inbox_bytes;  /* lock */
-  mp_phase phase;      /* lock */
-  int64_t close_at;    /* lock; monotonic ms at which requests under way are cut off */
-  bool cut_off;        /* lock; they were */
+  pthread_cond_t work;  /* store thread: there is something to do */
+  pthread_cond_t done;  /* hosts: some ticket is done, or the phase changed */
+  mp_list emits;        /* lock; of mp_emit */
+  mp_list calls;        /* lock; of mp_call */
+  mp_list finished;     /* lock; of mp_delivery, outcomes from the delivery thread */
+  size_t inbox_count;   /* lock; events handed over and not yet committed */
+  size_t inbox_bytes;   /* lock */
+  mp_phase phase;       /* lock */
+  int64_t close_at;     /* lock; monotonic ms at which requests under way are cut off */
+  bool cut_off;         /* lock; they were */
   mp_error start_error; /* lock */
 
   /* store thread */
@@ -104,9 +105,9 @@ struct mp_engine {
   /* hand-over to the delivery thread */
   pthread_t delivery_thread;
   pthread_mutex_t work_lock;
-  mp_list handed;  /* work_lock; of mp_delivery */
-  bool stop;       /* work_lock; end when nothing is left */
-  bool abort;      /* work_lock; give everything back now */
+  mp_list handed; /* work_lock; of mp_delivery */
+  bool stop;      /* work_lock; end when nothing is left */
+  bool abort;     /* work_lock; give everything back now */
 
   /* delivery thread */
   mp_client *client; /* made and freed by the store thread while the delivery thread is not there */
@@ -114,11 +115,11 @@ struct mp_engine {
   mp_list outcomes;  /* of mp_delivery, to be put into finished */
 
   /* any thread */
-  atomic_llong accepted;      /* events committed */
-  atomic_llong delivered;     /* deliveries that ended so */
-  atomic_llong failed;        /* attempts */
+  atomic_llong accepted;  /* events committed */
+  atomic_llong delivered; /* deliveries that ended so */
+  atomic_llong failed;    /* attempts */
   atomic_llong dead;
-  atomic_llong rejected;      /* emits that were refused for want of room or store */
+  atomic_llong rejected; /* emits that were refused for want of room or store */
   atomic_llong dropped_keys;
   atomic_llong commits;
 };

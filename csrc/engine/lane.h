@@ -1,7 +1,7 @@
 /* Lanes: one for each webhook, so that what one receiver does costs the others nothing.
  *
- * The store thread owns the left half of a lane (what is claimed), the delivery thread the right half
- * (what is sent). A lane lives as long as its engine. */
+ * The store thread owns the left half of a lane (what is claimed), the delivery thread the right
+ * half (what is sent). A lane lives as long as its engine. */
 #ifndef MP_ENGINE_LANE_H
 #define MP_ENGINE_LANE_H
 
@@ -17,11 +17,11 @@ typedef struct mp_lane {
   int64_t webhook_id;
 
   /* store thread */
-  mp_webhook *webhook;  /* NULL: deleted, or kept in the config of another process */
-  int leased;           /* claimed by this engine and not finished */
-  int drained;          /* finished in the last batch that finished any: how fast the lane runs */
-  int64_t next_due_ms;  /* nothing of it waits in the store that is due earlier */
-  bool seen;            /* while the webhooks are read anew */
+  mp_webhook *webhook; /* NULL: deleted, or kept in the config of another process */
+  int leased;          /* claimed by this engine and not finished */
+  int drained;         /* finished in the last batch that finished any: how fast the lane runs */
+  int64_t next_due_ms; /* nothing of it waits in the store that is due earlier */
+  bool seen;           /* while the webhooks are read anew */
 
   /* both */
   atomic_bool stopped; /* disabled or deleted: what is queued is given back */
@@ -41,21 +41,22 @@ typedef struct mp_lanes {
 } mp_lanes;
 
 mp_lane *mp_lanes_find(const mp_lanes *lanes, int64_t webhook_id); /* NULL when there is none */
-mp_lane *mp_lanes_add(mp_lanes *lanes, int64_t webhook_id);        /* found or made; NULL: no memory */
+mp_lane *mp_lanes_add(mp_lanes *lanes, int64_t webhook_id); /* found or made; NULL: no memory */
 void mp_lanes_free(mp_lanes *lanes);
 
-/* How many more of the lane's deliveries this engine may claim: its concurrency, and ahead of that what it
- * finished lately, so that a fast lane never waits for a commit and a hung one holds only its slots. */
+/* How many more of the lane's deliveries this engine may claim: its concurrency, and ahead of that
+ * what it finished lately, so that a fast lane never waits for a commit and a hung one holds only
+ * its slots. */
 int mp_lane_room(const mp_lane *lane);
 
 /* A delivery in memory: claimed by this engine, or a trigger. In one list at a time. */
 typedef struct mp_delivery {
   mp_node node;
   mp_lane *lane;
-  mp_event *event;     /* a reference */
-  mp_webhook *webhook; /* a reference */
-  int64_t lease;       /* 0: a trigger */
-  int attempts;        /* made before this lease */
+  mp_event *event;         /* a reference */
+  mp_webhook *webhook;     /* a reference */
+  int64_t lease;           /* 0: a trigger */
+  int attempts;            /* made before this lease */
   struct mp_call *trigger; /* whom to tell; NULL for a claimed delivery */
 
   /* Written by the delivery thread before it hands the delivery back. */

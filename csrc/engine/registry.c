@@ -12,7 +12,7 @@ static const mp_endpoint *endpoint_of(const mp_settings *s, const char *name) {
   return NULL;
 }
 
-/* ---- giving the config's endpoints their rows -------------------------------------------------- */
+/* ---- giving the config's endpoints their rows ----------------------------------------------- */
 
 typedef struct known {
   const mp_settings *settings;
@@ -31,8 +31,8 @@ static mp_code note_row(void *arg, const mp_webhook_row *row, mp_error *err) {
   return MP_OK;
 }
 
-/* Inside a transaction. A row whose endpoint left the config stays, with its deliveries: they go on when it comes
- * back. */
+/* Inside a transaction. A row whose endpoint left the config stays, with its deliveries: they go on
+ * when it comes back. */
 static mp_code sync_rows(mp_engine *e, known *k, mp_error *err) {
   mp_code code = mp_store_webhooks(e->store, note_row, k, err);
 
@@ -66,7 +66,7 @@ mp_code mp_registry_sync(mp_engine *engine, mp_error *err) {
   return code;
 }
 
-/* ---- lanes ------------------------------------------------------------------------------------- */
+/* ---- lanes ---------------------------------------------------------------------------------- */
 
 static bool same(const mp_webhook *w, const mp_webhook_row *row) {
   return w && w->updated_ms == row->updated_ms && w->enabled == row->enabled &&
@@ -89,8 +89,8 @@ static mp_code load_row(void *arg, const mp_webhook_row *stored, mp_error *err) 
   lane->seen = true;
   if (same(lane->webhook, &row)) return MP_OK;
   if (mp_webhook_new(e->settings, &row, &webhook, &why) != MP_OK) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "webhook %lld is not used: %s",
-           (long long)row.id, why.message);
+    mp_log(e->settings->log_level, MP_LOG_ERROR, "webhook %lld is not used: %s", (long long)row.id,
+           why.message);
     lane->seen = false;
     return MP_OK;
   }
@@ -104,7 +104,8 @@ mp_code mp_registry_load(mp_engine *engine, mp_error *err) {
   mp_lanes *lanes = &engine->lanes;
   mp_code code;
 
-  for (size_t i = 0; i < lanes->count; i++) lanes->items[i]->seen = false;
+  for (size_t i = 0; i < lanes->count; i++)
+    lanes->items[i]->seen = false;
   code = mp_store_webhooks(engine->store, load_row, engine, err);
   for (size_t i = 0; code == MP_OK && i < lanes->count; i++) {
     mp_lane *lane = lanes->items[i];

@@ -5,7 +5,8 @@
 
 void mp_settings_free(mp_settings *settings) {
   if (!settings) return;
-  for (size_t i = 0; i < settings->event_count; i++) free(settings->events[i]);
+  for (size_t i = 0; i < settings->event_count; i++)
+    free(settings->events[i]);
   for (size_t i = 0; i < settings->endpoint_count; i++) {
     free(settings->endpoints[i].name);
     free(settings->endpoints[i].definition);

@@ -1,8 +1,8 @@
 /* The store thread: the only one that touches the store.
  *
- * It takes what has come into the inbox, commits it in one transaction, hands leased deliveries to the
- * delivery thread, runs the hosts' calls, and sleeps until something comes or falls due. It opens the
- * store at its start and closes it at its end. */
+ * It takes what has come into the inbox, commits it in one transaction, hands leased deliveries to
+ * the delivery thread, runs the hosts' calls, and sleeps until something comes or falls due. It
+ * opens the store at its start and closes it at its end. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -17,7 +17,7 @@
 #define LOOK_MS       1000  /* what other processes did to the store */
 #define HARD_CLOSE_MS 3000  /* after close's time is up: the store may be failing */
 
-/* ---- opening and closing ----------------------------------------------------------------------- */
+/* ---- opening and closing -------------------------------------------------------------------- */
 
 static mp_code transaction(mp_engine *e, mp_code (*run)(mp_engine *e, mp_error *err),
                            mp_error *err) {
@@ -38,7 +38,8 @@ static mp_code reap(mp_engine *e, mp_error *err) {
   if (code == MP_OK && released > 0) {
     mp_log(e->settings->log_level, MP_LOG_INFO, "took over %lld deliveries of an engine that died",
            (long long)released);
-    for (size_t i = 0; i < e->lanes.count; i++) e->lanes.items[i]->next_due_ms = 0;
+    for (size_t i = 0; i < e->lanes.count; i++)
+      e->lanes.items[i]->next_due_ms = 0;
   }
   return code;
 }
@@ -63,8 +64,8 @@ static mp_code beat(mp_engine *e, mp_error *err) {
   mp_code code = mp_store_engine_beat(e->store, e->id, mp_wall_ms(), &e->others, err);
 
   if (code != MP_ENOENT) return code;
-  /* Another engine took this one for dead (a suspended machine, say) and its deliveries over. What it
-   * still has in flight ends without effect: the leases are not its own any more. */
+  /* Another engine took this one for dead (a suspended machine, say) and its deliveries over. What
+   * it still has in flight ends without effect: the leases are not its own any more. */
   mp_log(e->settings->log_level, MP_LOG_WARN, "taken for dead by another engine; joining anew");
   return join(e, err);
 }
@@ -109,7 +110,7 @@ static void stop_delivery(mp_engine *e, bool stop) {
   mp_client_wake(e->client);
 }
 
-/* ---- taking things in -------------------------------------------------------------------------- */
+/* ---- taking things in ----------------------------------------------------------------------- */
 
 static void split_triggers(mp_engine *e, mp_list *finished) {
   for (mp_node *n; (n = mp_list_pop(finished)) != NULL;) {
@@ -121,7 +122,9 @@ static void split_triggers(mp_engine *e, mp_list *finished) {
   }
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t earlier(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
 
 /* How long may the thread sleep? Monotonic time; now or earlier: not at all. */
 static int64_t wake_at(const mp_engine *e, int64_t now) {
@@ -168,7 +171,7 @@ static mp_phase take(mp_engine *e, mp_list *calls) {
   return e->seen_phase;
 }
 
-/* ---- the round --------------------------------------------------------------------------------- */
+/* ---- the round ------------------------------------------------------------------------------ */
 
 static void run_call(mp_engine *e, mp_call *call) {
   mp_error err = {0};
@@ -234,7 +237,8 @@ static void round_of_work(mp_engine *e, mp_list *calls, bool running) {
   if (work && (!e->failing || e->taken_emits.head || mp_mono_ms() >= e->retry_at)) {
     mp_commit_batch(e, claim);
   }
-  for (mp_node *n; (n = mp_list_pop(calls)) != NULL;) run_call(e, MP_CONTAINER(n, mp_call, node));
+  for (mp_node *n; (n = mp_list_pop(calls)) != NULL;)
+    run_call(e, MP_CONTAINER(n, mp_call, node));
   if (e->waiters.head && is_idle(e)) tell_waiters(e, MP_OK, NULL);
 }
 

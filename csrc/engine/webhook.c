@@ -11,7 +11,7 @@
 #define MAX_DELAYS      100
 #define MAX_SECONDS     (30.0 * 24 * 60 * 60)
 
-/* ---- reading values ------------------------------------------------------------------------------ */
+/* ---- reading values ------------------------------------------------------------------------- */
 
 /* A string without NULs, malloc'd. */
 static bool read_string(mp_json *j, char **out) {
@@ -83,7 +83,7 @@ static bool read_header(mp_json *j, mp_headers *headers) {
   return ok;
 }
 
-/* ---- reading fields ------------------------------------------------------------------------------ */
+/* ---- reading fields ------------------------------------------------------------------------- */
 
 static bool read_headers(mp_json *j, mp_headers *headers) {
   if (!begin_list(j)) return false;
@@ -182,7 +182,8 @@ static mp_code read_definition(const mp_settings *s, mp_webhook *w, mp_error *er
   mp_json_init(&j, w->definition, strlen(w->definition), "webhook", &why);
   if (mp_json_type_of(&j) == MP_JSON_OBJECT) {
     mp_json_begin_object(&j);
-    while (mp_json_next_key(&j, &key) && read_field(&j, s, w, key)) continue;
+    while (mp_json_next_key(&j, &key) && read_field(&j, s, w, key))
+      continue;
     mp_json_end(&j);
   } else {
     mp_json_fail(&j, "expected an object");
@@ -200,7 +201,7 @@ static mp_code read_definition(const mp_settings *s, mp_webhook *w, mp_error *er
   return code;
 }
 
-/* ---- webhooks ------------------------------------------------------------------------------------ */
+/* ---- webhooks ------------------------------------------------------------------------------- */
 
 mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, mp_webhook **out,
                        mp_error *err) {
@@ -242,7 +243,8 @@ void mp_webhook_unref(mp_webhook *webhook) {
   mp_webhook *w = webhook;
 
   if (!w || atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) > 1) return;
-  for (size_t i = 0; i < w->model_count; i++) free(w->models[i]);
+  for (size_t i = 0; i < w->model_count; i++)
+    free(w->models[i]);
   mp_headers_free(&w->headers);
   mp_target_free(w->target);
   free(w->models);

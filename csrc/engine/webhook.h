@@ -30,9 +30,9 @@ typedef struct mp_webhook {
   int concurrency;
   int64_t timeout_ms;
   int64_t connect_timeout_ms;
-  mp_retry retry;       /* the settings' delays, or own_delays */
-  int64_t *own_delays;  /* NULL: none */
-  mp_target *target;    /* delivery thread: made at the first request; freed with the webhook */
+  mp_retry retry;      /* the settings' delays, or own_delays */
+  int64_t *own_delays; /* NULL: none */
+  mp_target *target;   /* delivery thread: made at the first request; freed with the webhook */
 } mp_webhook;
 
 /* Reads a definition:

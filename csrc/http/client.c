@@ -51,7 +51,9 @@ static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static CURLcode curl_started;
 
 /* Never undone: the host may use libcurl too. */
-static void start_curl(void) { curl_started = curl_global_init(CURL_GLOBAL_ALL); }
+static void start_curl(void) {
+  curl_started = curl_global_init(CURL_GLOBAL_ALL);
+}
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
   slot *s = arg;
@@ -102,8 +104,13 @@ static slot *new_slot(mp_client *client) {
 #define SET(option, value) ok = ok && curl_easy_setopt(s->easy, option, value) == CURLE_OK
   SET(CURLOPT_NOSIGNAL, 1L); /* other threads' signals are not ours */
   SET(CURLOPT_POST, 1L);
-  SET(CURLOPT_FOLLOWLOCATION, 0L); /* a redirect could lead anywhere, and a POST would become a GET */
+  SET(CURLOPT_FOLLOWLOCATION,
+      0L); /* a redirect could lead anywhere, and a POST would become a GET */
+#if LIBCURL_VERSION_NUM >= 0x075500
   SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+  SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   SET(CURLOPT_WRITEFUNCTION, on_body);
   SET(CURLOPT_WRITEDATA, s);
@@ -144,7 +151,8 @@ mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_erro
 void mp_client_free(mp_client *client) {
   mp_node *n;
   if (!client) return;
-  while ((n = mp_list_pop(&client->idle)) != NULL) free_slot(MP_CONTAINER(n, slot, node));
+  while ((n = mp_list_pop(&client->idle)) != NULL)
+    free_slot(MP_CONTAINER(n, slot, node));
   curl_multi_cleanup(client->multi);
   free(client);
 }
@@ -153,7 +161,9 @@ bool mp_client_room(const mp_client *client) {
   return client->active < client->options.max_requests;
 }
 
-int mp_client_active(const mp_client *client) { return client->active; }
+int mp_client_active(const mp_client *client) {
+  return client->active;
+}
 
 static void drop_own_lines(slot *s) {
   curl_slist_free_all(s->own_lines);
@@ -313,14 +323,18 @@ void mp_client_poll(mp_client *client, int timeout_ms) {
   }
 }
 
-void mp_client_wake(mp_client *client) { curl_multi_wakeup(client->multi); }
+void mp_client_wake(mp_client *client) {
+  curl_multi_wakeup(client->multi);
+}
 
 void mp_client_abort(mp_client *client) {
   while (client->active_head) {
     slot *s = client->active_head;
     mp_result result = {.error_class = "aborted", .error = "ended by close"};
-    /* Without it, removing the handle would wait for its resolver thread. */
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* Without it, removing the handle waits for its resolver thread. */
     curl_easy_setopt(s->easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
     end(s, &result);
   }
 }

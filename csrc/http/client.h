@@ -15,7 +15,7 @@
 typedef struct mp_client mp_client;
 typedef struct mp_target mp_target;
 
-/* ---- targets ------------------------------------------------------------------------------------ */
+/* ---- targets -------------------------------------------------------------------------------- */
 
 typedef struct mp_target_options {
   const char *url;            /* checked with mp_url_check */
@@ -27,19 +27,20 @@ typedef struct mp_target_options {
   const char *user_agent; /* when no header sets one */
 } mp_target_options;
 
-/* Where and how one webhook's requests go, prepared once: the parsed URL, and the merged header lines
- * for each event type that was sent. Used by one thread at a time. */
+/* Where and how one webhook's requests go, prepared once: the parsed URL, and the merged header
+ * lines for each event type that was sent. Used by one thread at a time. */
 mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_error *err);
 void mp_target_free(mp_target *target); /* NULL-safe; not while a request uses it */
 
-/* ---- requests ----------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 typedef struct mp_request {
   mp_target *target;
   const char *event; /* X-Strapi-Event */
   const char *id;    /* webhook-id (Standard Webhooks 1.0.0); NULL: none is sent */
-  const mp_headers *headers; /* of this request alone: over the defaults, under the webhook's own; NULL: none */
-  const char *body;  /* stays with the caller until the request is done */
+  const mp_headers
+      *headers; /* of this request alone: over the defaults, under the webhook's own; NULL: none */
+  const char *body; /* stays with the caller until the request is done */
   size_t body_len;
 } mp_request;
 

@@ -27,8 +27,8 @@ struct mp_target {
 /* The merged header lines of an event type; made at its first use. NULL when out of memory. */
 struct curl_slist *mp_target_lines(mp_target *target, const char *event);
 
-/* The same with fields of one request between the defaults and the webhook's own. The caller frees the
- * list. NULL when out of memory, or when all fields together are too long. */
+/* The same with fields of one request between the defaults and the webhook's own. The caller frees
+ * the list. NULL when out of memory, or when all fields together are too long. */
 struct curl_slist *mp_target_lines_with(const mp_target *target, const char *event,
                                         const mp_headers *headers);
 

@@ -6,9 +6,9 @@
 #include <lua.h>
 
 #if LUA_VERSION_NUM < 502
-#define lua_rawlen lua_objlen
+#define lua_rawlen                         lua_objlen
 #define lua_newuserdatauv(L, size, values) lua_newuserdata(L, size)
-#define MP_TCDATA 10 /* LuaJIT's type number of FFI objects */
+#define MP_TCDATA                          10 /* LuaJIT's type number of FFI objects */
 static inline int mp_lua_absindex(lua_State *L, int i) {
   return i > 0 || i <= LUA_REGISTRYINDEX ? i : lua_gettop(L) + i + 1;
 }

@@ -9,22 +9,14 @@
 #include "base/id.h"
 #include "base/text.h"
 #include "engine/log.h"
+#include "lua/emit_options.h"
 #include "lua/fail.h"
 #include "lua/handle.h"
-#include "lua/http.h"
 #include "lua/value.h"
 #include "payload/envelope.h"
 #include "payload/json_writer.h"
 
-#define MAX_KEY     255   /* bytes of an idempotency key or an order key */
 #define MAX_ENTRIES 10000 /* events of one emit */
-
-typedef struct options {
-  bool wait;
-  const char *idempotency_key; /* owned by Lua */
-  const char *order_key;
-  const char *headers; /* JSON, in the handle's scratch buffer; NULL: none */
-} options;
 
 /* One emit: what is common to its events. */
 typedef struct emission {
@@ -34,101 +26,15 @@ typedef struct emission {
   const char *slot;      /* "entry", "media", or NULL for neither */
   const mp_model *model; /* NULL: none */
   int64_t created_ms;
-  options options;
+  mp_emit_options options;
   mp_list events; /* of mp_event */
 } emission;
-
-/* ---- options ----------------------------------------------------------------------------------- */
-
-static mp_code read_key(lua_State *L, const char *name, const char **out, mp_error *err) {
-  size_t len;
-  if (lua_type(L, -1) != LUA_TSTRING) {
-    return mp_fail(err, MP_EINVAL, "options.%s: expected a string, got %s", name,
-                   luaL_typename(L, -1));
-  }
-  *out = lua_tolstring(L, -1, &len);
-  if (len == 0 || len > MAX_KEY || strlen(*out) != len) {
-    return mp_fail(err, MP_EINVAL, "options.%s: expected 1 to %d bytes without NUL, got %zu", name,
-                   MAX_KEY, len);
-  }
-  return MP_OK;
-}
-
-/* Header fields of this event's requests alone, such as traceparent. */
-static mp_code read_headers(lua_State *L, mp_lua_handle *h, options *o, mp_error *err) {
-  mp_headers headers;
-  mp_code code;
-
-  mp_headers_init(&headers);
-  code = mp_lua_headers(L, lua_gettop(L), "options.headers", &headers, err);
-  mp_buf_reset(&h->answer);
-  mp_buf_add_char(&h->answer, '[');
-  for (size_t i = 0; i < headers.count && code == MP_OK; i++) {
-    const mp_header *field = &headers.items[i];
-    if (mp_header_reserved(field->name)) {
-      code = mp_fail(err, MP_EINVAL,
-                     "options.headers['%s']: is moonpost's own header and cannot be set",
-                     field->name);
-      break;
-    }
-    mp_buf_add_str(&h->answer, i ? ",[" : "[");
-    mp_json_add_string(&h->answer, field->name, strlen(field->name));
-    mp_buf_add_char(&h->answer, ',');
-    if (!mp_json_add_string(&h->answer, field->value, strlen(field->value))) {
-      code = mp_fail(err, MP_EINVAL, "options.headers['%s']: expected UTF-8", field->name);
-    }
-    mp_buf_add_char(&h->answer, ']');
-  }
-  mp_buf_add(&h->answer, "]", 2); /* with the NUL */
-  mp_headers_free(&headers);
-  if (code == MP_OK && h->answer.failed != MP_OK) code = mp_fail(err, MP_ENOMEM, "out of memory");
-  o->headers = h->answer.data;
-  return code;
-}
-
-static mp_code read_option(lua_State *L, mp_lua_handle *h, const char *name, options *o,
-                           mp_error *err) {
-  if (strcmp(name, "wait") == 0) {
-    if (!lua_isboolean(L, -1)) {
-      return mp_fail(err, MP_EINVAL, "options.wait: expected a boolean, got %s",
-                     luaL_typename(L, -1));
-    }
-    o->wait = lua_toboolean(L, -1);
-    return MP_OK;
-  }
-  if (strcmp(name, "idempotency_key") == 0) return read_key(L, name, &o->idempotency_key, err);
-  if (strcmp(name, "key") == 0) return read_key(L, name, &o->order_key, err);
-  if (strcmp(name, "headers") == 0) return read_headers(L, h, o, err);
-  return mp_fail(err, MP_EINVAL,
-                 "options.%s: unknown option (expected wait, idempotency_key, key or headers)",
-                 name);
-}
-
-static mp_code read_options(lua_State *L, mp_lua_handle *h, int index, options *o,
-                            mp_error *err) {
-  mp_code code = MP_OK;
-
-  *o = (options){.wait = true};
-  if (lua_isnoneornil(L, index)) return MP_OK;
-  if (!lua_istable(L, index)) {
-    return mp_fail(err, MP_EINVAL, "options: expected a table, got %s", luaL_typename(L, index));
-  }
-  lua_pushnil(L);
-  while (code == MP_OK && lua_next(L, index)) {
-    if (lua_type(L, -2) == LUA_TSTRING)
-      code = read_option(L, h, lua_tostring(L, -2), o, err);
-    else
-      code = mp_fail(err, MP_EINVAL, "options: expected named options");
-    lua_pop(L, 1); /* the strings stay alive in the table */
-  }
-  return code;
-}
 
 static int64_t read_created(lua_State *L, int index) {
   return lua_isnoneornil(L, index) ? mp_wall_ms() : (int64_t)luaL_checknumber(L, index);
 }
 
-/* ---- what the event needs ------------------------------------------------------------------------ */
+/* ---- what the event needs ------------------------------------------------------------------- */
 
 static mp_code unknown_event(const mp_settings *s, const char *type, mp_error *err) {
   const char *near = mp_nearest(type, (const char *const *)s->events, s->event_count);
@@ -146,7 +52,8 @@ static mp_code find_event(emission *m, const char *type, size_t len, mp_error *e
   return MP_OK;
 }
 
-/* Is it one of the documented eight? Those need what they document; other events may carry either. */
+/* Is it one of the documented eight? Those need what they document; other events may carry either.
+ */
 static bool documented(const char *type, const char *prefix) {
   static const char *const actions[] = {"create", "update", "delete", "publish", "unpublish"};
   size_t len = strlen(prefix);
@@ -171,8 +78,7 @@ static mp_code find_model(emission *m, const char *name, size_t len, mp_error *e
   }
   if ((strcmp(m->type, "entry.publish") == 0 || strcmp(m->type, "entry.unpublish") == 0) &&
       !m->model->draft_and_publish) {
-    return mp_fail(err, MP_EINVAL, "%s: model '%s' has no draftAndPublish", m->type,
-                   m->model->uid);
+    return mp_fail(err, MP_EINVAL, "%s: model '%s' has no draftAndPublish", m->type, m->model->uid);
   }
   return MP_OK;
 }
@@ -207,7 +113,7 @@ static mp_code check_parts(emission *m, const char *model, size_t model_len, con
   return slot && strcmp(slot, "media") == 0 ? find_media_model(m, err) : MP_OK;
 }
 
-/* ---- bodies -------------------------------------------------------------------------------------- */
+/* ---- bodies --------------------------------------------------------------------------------- */
 
 static void begin_body(emission *m) {
   mp_buf *b = &m->handle->body;
@@ -333,7 +239,8 @@ static mp_code add_json_entries(emission *m, const mp_envelope *envelope, mp_err
   mp_code code;
 
   mp_envelope_entries_init(&it, envelope);
-  while (mp_envelope_entries_next(&it, &entry)) count++;
+  while (mp_envelope_entries_next(&it, &entry))
+    count++;
   mp_envelope_entries_free(&it);
   code = check_count(m, count, err);
   mp_envelope_entries_init(&it, envelope);
@@ -346,7 +253,7 @@ static mp_code add_json_entries(emission *m, const mp_envelope *envelope, mp_err
   return code;
 }
 
-/* ---- handing over -------------------------------------------------------------------------------- */
+/* ---- handing over --------------------------------------------------------------------------- */
 
 static void drop_events(emission *m) {
   for (mp_node *n; (n = mp_list_pop(&m->events)) != NULL;) {
@@ -383,7 +290,7 @@ static void list_ids(lua_State *L, const emission *m) {
   }
 }
 
-/* ---- the two entry points ------------------------------------------------------------------------ */
+/* ---- the two entry points ------------------------------------------------------------------- */
 
 typedef struct info {
   int entry, media, entries; /* stack indices; 0: not given */
@@ -451,7 +358,7 @@ int mp_lua_emit(lua_State *L) {
     type = lua_tolstring(L, 2, &len);
     code = find_event(&m, type, len, &err);
   }
-  if (code == MP_OK) code = read_options(L, m.handle, 4, &m.options, &err);
+  if (code == MP_OK) code = mp_lua_emit_options(L, m.handle, 4, &m.options, &err);
   if (code == MP_OK) code = read_info(L, 3, &in, &err);
   if (code == MP_OK) {
     const char *slot = in.entry || in.entries ? "entry" : in.media ? "media" : NULL;
@@ -491,13 +398,13 @@ int mp_lua_emit_json(lua_State *L) {
   text = lua_tolstring(L, 2, &len);
   code = mp_envelope_parse(text, len, &envelope, &err);
   if (code == MP_OK) code = find_event(&m, envelope.event, strlen(envelope.event), &err);
-  if (code == MP_OK) code = read_options(L, m.handle, 3, &m.options, &err);
+  if (code == MP_OK) code = mp_lua_emit_options(L, m.handle, 3, &m.options, &err);
   if (code == MP_OK) {
     const char *slot = envelope.slot == MP_SLOT_NONE    ? NULL
                        : envelope.slot == MP_SLOT_MEDIA ? "media"
                                                         : "entry";
-    code = check_parts(&m, envelope.has_model ? envelope.model : NULL, strlen(envelope.model),
-                       slot, &err);
+    code = check_parts(&m, envelope.has_model ? envelope.model : NULL, strlen(envelope.model), slot,
+                       &err);
   }
   if (code != MP_OK) return mp_lua_fail(L, &err);
   if (envelope.slot == MP_SLOT_ENTRIES) {
@@ -513,7 +420,7 @@ int mp_lua_emit_json(lua_State *L) {
   return mp_lua_fail(L, &err);
 }
 
-/* ---- dropped keys -------------------------------------------------------------------------------- */
+/* ---- dropped keys --------------------------------------------------------------------------- */
 
 void mp_lua_unknown_key(void *arg, const mp_model *model, const char *key, size_t len) {
   mp_lua_handle *h = arg;
@@ -521,8 +428,10 @@ void mp_lua_unknown_key(void *arg, const mp_model *model, const char *key, size_
   const mp_settings *s = mp_engine_settings(h->engine);
 
   mp_engine_count_dropped(h->engine, 1);
-  for (const char *p = model->uid; *p; p++) hash = (hash ^ (unsigned char)*p) * 16777619u;
-  for (size_t i = 0; i < len; i++) hash = (hash ^ (unsigned char)key[i]) * 16777619u;
+  for (const char *p = model->uid; *p; p++)
+    hash = (hash ^ (unsigned char)*p) * 16777619u;
+  for (size_t i = 0; i < len; i++)
+    hash = (hash ^ (unsigned char)key[i]) * 16777619u;
   if (hash == 0) hash = 1;
   for (unsigned at = hash;; at++) {
     unsigned *place = &h->warned[at % MP_WARNED_KEYS];

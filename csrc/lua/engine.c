@@ -27,7 +27,7 @@ mp_code mp_lua_open_engine(const mp_lua_handle *handle, mp_error *err) {
   return handle->engine ? MP_OK : mp_fail(err, MP_ECLOSED, "closed");
 }
 
-/* ---- open and close ------------------------------------------------------------------------------ */
+/* ---- open and close ------------------------------------------------------------------------- */
 
 static bool option(lua_State *L, int index, const char *name) {
   bool set;
@@ -102,7 +102,7 @@ static int gc(lua_State *L) {
   return 0;
 }
 
-/* ---- calls --------------------------------------------------------------------------------------- */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
 /* The handle with an empty answer buffer; NULL, with the failure pushed, when it is closed. */
 static mp_lua_handle *begin(lua_State *L) {
@@ -135,9 +135,15 @@ static bool webhook_id(lua_State *L, int index, int64_t *id) {
   return *end == '\0';
 }
 
-static int no_webhook(lua_State *L) { return fail(L, MP_ENOENT, "no such webhook"); }
-static int no_delivery(lua_State *L) { return fail(L, MP_ENOENT, "no such delivery"); }
-static int no_event(lua_State *L) { return fail(L, MP_ENOENT, "no such event"); }
+static int no_webhook(lua_State *L) {
+  return fail(L, MP_ENOENT, "no such webhook");
+}
+static int no_delivery(lua_State *L) {
+  return fail(L, MP_ENOENT, "no such delivery");
+}
+static int no_event(lua_State *L) {
+  return fail(L, MP_ENOENT, "no such event");
+}
 
 static int stats(lua_State *L) {
   mp_lua_handle *h = begin(L);
@@ -190,11 +196,11 @@ static int webhook_update(lua_State *L) {
   int64_t id;
   if (!h) return 3;
   if (!webhook_id(L, 2, &id)) return no_webhook(L);
-  return answer(L, h,
-                mp_engine_webhook_update(h->engine, id, luaL_checkstring(L, 3),
-                                         luaL_checkstring(L, 4), lua_toboolean(L, 5), &h->answer,
-                                         &err),
-                &err);
+  return answer(
+      L, h,
+      mp_engine_webhook_update(h->engine, id, luaL_checkstring(L, 3), luaL_checkstring(L, 4),
+                               lua_toboolean(L, 5), &h->answer, &err),
+      &err);
 }
 
 static int webhook_delete(lua_State *L) {
@@ -277,9 +283,15 @@ static int of_delivery(lua_State *L, delivery_fn fn) {
   return answer(L, h, fn(h->engine, event_id, hook_id, &h->answer, &err), &err);
 }
 
-static int delivery(lua_State *L) { return of_delivery(L, mp_engine_delivery); }
-static int attempts(lua_State *L) { return of_delivery(L, mp_engine_attempts); }
-static int resend(lua_State *L) { return of_delivery(L, mp_engine_resend); }
+static int delivery(lua_State *L) {
+  return of_delivery(L, mp_engine_delivery);
+}
+static int attempts(lua_State *L) {
+  return of_delivery(L, mp_engine_attempts);
+}
+static int resend(lua_State *L) {
+  return of_delivery(L, mp_engine_resend);
+}
 
 static int event(lua_State *L) {
   mp_lua_handle *h = begin(L);

@@ -1,4 +1,5 @@
-/* A host's handle on an engine: what moonpost.core.open returns. Used by the Lua state's own thread. */
+/* A host's handle on an engine: what moonpost.core.open returns. Used by the Lua state's own
+ * thread. */
 #ifndef MP_LUA_HANDLE_H
 #define MP_LUA_HANDLE_H
 
@@ -7,7 +8,7 @@
 #include "lua/compat.h"
 #include "payload/sanitize.h"
 
-#define MP_LUA_HANDLE "moonpost.engine"
+#define MP_LUA_HANDLE  "moonpost.engine"
 #define MP_WARNED_KEYS 512 /* a power of two: keys that are warned of once each */
 
 typedef struct mp_lua_handle {
@@ -15,9 +16,9 @@ typedef struct mp_lua_handle {
   const mp_schema *schema; /* kept alive by schema_ref */
   int schema_ref;
   mp_sanitize_options sanitize;
-  size_t event_size; /* most bytes of a body */
-  mp_buf body;       /* scratch for one body; memory stays for the next */
-  mp_buf answer;     /* scratch for one call's JSON */
+  size_t event_size;               /* most bytes of a body */
+  mp_buf body;                     /* scratch for one body; memory stays for the next */
+  mp_buf answer;                   /* scratch for one call's JSON */
   unsigned warned[MP_WARNED_KEYS]; /* hashes of dropped keys that were warned of; 0: free */
   unsigned warned_count;
 } mp_lua_handle;
@@ -28,7 +29,8 @@ mp_lua_handle *mp_lua_check_handle(lua_State *L, int index);
 /* MP_ECLOSED after close. */
 mp_code mp_lua_open_engine(const mp_lua_handle *handle, mp_error *err);
 
-/* emit.c: handle:emit(event, info, options, created_ms) and handle:emit_json(text, options, created_ms) */
+/* emit.c: handle:emit(event, info, options, created_ms) and handle:emit_json(text, options,
+ * created_ms) */
 int mp_lua_emit(lua_State *L);
 int mp_lua_emit_json(lua_State *L);
 

@@ -1,5 +1,5 @@
-/* Reading settings from Lua. Host thread. Only raw reads of existing strings and numbers: nothing can
- * raise while the settings are half made. */
+/* Reading settings from Lua. Host thread. Only raw reads of existing strings and numbers: nothing
+ * can raise while the settings are half made. */
 #include "lua/settings.h"
 
 #include <stdlib.h>
@@ -69,8 +69,8 @@ static void read_events(reader *r, mp_settings *s) {
   if (!push(r, "events", LUA_TTABLE)) return;
   count = lua_rawlen(r->L, -1);
   if (count > MP_MAX_EVENT_TYPES) {
-    r->code = mp_fail(r->err, MP_EINVAL, "webhooks.events: at most %d event types",
-                      MP_MAX_EVENT_TYPES);
+    r->code =
+        mp_fail(r->err, MP_EINVAL, "webhooks.events: at most %d event types", MP_MAX_EVENT_TYPES);
   }
   if (r->code == MP_OK) s->events = array(r, count, sizeof *s->events);
   for (size_t i = 0; i < count && r->code == MP_OK; i++) {

@@ -6,8 +6,8 @@
 #include "lua/compat.h"
 
 /* Reads the settings at index. The table comes from moonpost's own Lua code, which has checked the
- * config: a missing or mistyped field is MP_EINVAL and a bug there. Raises nothing; frees what it made
- * on failure. */
+ * config: a missing or mistyped field is MP_EINVAL and a bug there. Raises nothing; frees what it
+ * made on failure. */
 mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* The text that emit_json takes: { "event": ..., "model": ..., "entry" | "media" | "entries": ... }. */
+/* The text that emit_json takes: { "event": ..., "model": ..., "entry" | "media" | "entries": ...
+ * }. */
 #ifndef MP_PAYLOAD_ENVELOPE_H
 #define MP_PAYLOAD_ENVELOPE_H
 

@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "payload/path.h"
+#include "payload/scan.h"
 #include "payload/utf8.h"
 
-#define FEW_KEYS 16 /* so many are compared one by one; more are sorted at the object's end */
+#define FEW_KEYS  32 /* so many are compared one by one; more are sorted at the object's end */
+#define MAX_ALIKE 64 /* so many keys of one object may have one hash and length */
 
 void mp_json_init(mp_json *j, const char *text, size_t len, const char *root, mp_error *err) {
   j->text = text;
@@ -17,10 +20,18 @@ void mp_json_init(mp_json *j, const char *text, size_t len, const char *root, mp
   j->root = root;
   j->err = err;
   j->failed = false;
+  j->peeking = false;
   j->depth = 0;
   j->keys = NULL;
   j->key_count = j->key_cap = 0;
   mp_buf_init(&j->names, MP_BUF_NO_LIMIT);
+}
+
+void mp_json_peek(const mp_json *from, mp_json *peek) {
+  mp_json_init(peek, from->text, from->len, from->root, NULL);
+  peek->at = from->at;
+  peek->failed = from->failed;
+  peek->peeking = true;
 }
 
 void mp_json_free(mp_json *j) {
@@ -28,17 +39,23 @@ void mp_json_free(mp_json *j) {
   mp_buf_free(&j->names);
 }
 
-/* ---- errors -------------------------------------------------------------------------------------- */
+/* ---- errors --------------------------------------------------------------------------------- */
 
 static void add_path(const mp_json *j, char *out, size_t size) {
-  size_t n = (size_t)snprintf(out, size, "%s", j->root);
-  for (int i = 0; i < j->depth && n < size; i++) {
+  size_t n = (size_t)snprintf(out, size, "%.60s", j->root);
+
+  for (int i = 0; i < j->depth; i++) {
     const mp_json_frame *f = &j->frames[i];
-    int len = f->key.len < 60 ? (int)f->key.len : 60;
-    if (f->object && f->key.data)
-      n += (size_t)snprintf(out + n, size - n, ".%.*s", len, f->key.data);
-    else if (!f->object && f->index > 0)
-      n += (size_t)snprintf(out + n, size - n, "[%zu]", f->index);
+    char step[MP_PATH_STEP];
+    size_t len;
+    if (f->object ? !f->key.data : f->index == 0) continue;
+    len = f->object ? mp_path_key(step, f->key.data, f->key.len) : mp_path_index(step, f->index);
+    if (n + len + sizeof "..." > size) {
+      memcpy(out + n, "...", sizeof "...");
+      return;
+    }
+    memcpy(out + n, step, len + 1);
+    n += len;
   }
 }
 
@@ -62,7 +79,7 @@ static bool no_memory(mp_json *j) {
   return false;
 }
 
-/* ---- scalars ------------------------------------------------------------------------------------- */
+/* ---- scalars -------------------------------------------------------------------------------- */
 
 static void skip_space(mp_json *j) {
   while (j->at < j->len) {
@@ -101,6 +118,14 @@ mp_json_type mp_json_type_of(mp_json *j) {
   }
 }
 
+const char *mp_json_type_name(mp_json_type type) {
+  static const char *const names[] = {
+      [MP_JSON_NONE] = "nothing",   [MP_JSON_NULL] = "null",       [MP_JSON_TRUE] = "true",
+      [MP_JSON_FALSE] = "false",    [MP_JSON_NUMBER] = "a number", [MP_JSON_STRING] = "a string",
+      [MP_JSON_ARRAY] = "an array", [MP_JSON_OBJECT] = "an object"};
+  return names[type];
+}
+
 static bool digit(const mp_json *j, size_t at) {
   return at < j->len && j->text[at] >= '0' && j->text[at] <= '9';
 }
@@ -114,17 +139,22 @@ static bool read_number(mp_json *j) {
   if (j->text[at] == '0')
     at++;
   else
-    while (digit(j, at)) at++;
+    while (digit(j, at))
+      at++;
   if (digit(j, at)) return mp_json_fail(j, "a JSON number has no leading zeros");
   if (at < j->len && j->text[at] == '.') {
-    if (!digit(j, ++at)) return mp_json_fail(j, "not a JSON number: expected a digit after the point");
-    while (digit(j, at)) at++;
+    if (!digit(j, ++at))
+      return mp_json_fail(j, "not a JSON number: expected a digit after the point");
+    while (digit(j, at))
+      at++;
   }
   if (at < j->len && (j->text[at] == 'e' || j->text[at] == 'E')) {
     at++;
     if (at < j->len && (j->text[at] == '+' || j->text[at] == '-')) at++;
-    if (!digit(j, at)) return mp_json_fail(j, "not a JSON number: expected a digit in the exponent");
-    while (digit(j, at)) at++;
+    if (!digit(j, at))
+      return mp_json_fail(j, "not a JSON number: expected a digit in the exponent");
+    while (digit(j, at))
+      at++;
   }
   j->at = at;
   return true;
@@ -187,8 +217,6 @@ static bool read_escape(mp_json *j, mp_buf *out) {
   return true;
 }
 
-static bool plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
-
 /* A string. Decodes onto out, when there is one; says whether it had escapes. */
 static bool read_string(mp_json *j, mp_buf *out, bool *escaped) {
   size_t start = ++j->at;
@@ -197,7 +225,7 @@ static bool read_string(mp_json *j, mp_buf *out, bool *escaped) {
   for (;;) {
     unsigned char c;
     size_t n;
-    while (j->at < j->len && plain((unsigned char)j->text[j->at])) j->at++;
+    j->at += mp_plain_run(j->text + j->at, j->len - j->at);
     if (j->at == j->len) return mp_json_fail(j, "the JSON text ends within a string");
     c = (unsigned char)j->text[j->at];
     if (c == '"') break;
@@ -209,9 +237,11 @@ static bool read_string(mp_json *j, mp_buf *out, bool *escaped) {
       start = j->at;
       continue;
     }
-    n = mp_utf8_sequence(j->text + j->at, j->len - j->at);
-    if (n == 0) return mp_json_fail(j, "a string is not valid UTF-8");
-    j->at += n;
+    while (j->at < j->len && (unsigned char)j->text[j->at] >= 0x80) {
+      n = mp_utf8_sequence(j->text + j->at, j->len - j->at);
+      if (n == 0) return mp_json_fail(j, "a string is not valid UTF-8");
+      j->at += n;
+    }
   }
   if (out) mp_buf_add(out, j->text + start, j->at - start);
   j->at++;
@@ -249,25 +279,51 @@ bool mp_json_scalar(mp_json *j, mp_span *raw) {
   return ok;
 }
 
-bool mp_json_string(mp_json *j, mp_buf *out) {
-  bool escaped;
+static bool at_type(mp_json *j, mp_json_type expected) {
   mp_json_type type = mp_json_type_of(j);
+  if (type == expected) return true;
   if (type == MP_JSON_NONE) return false;
-  if (type != MP_JSON_STRING) return mp_json_fail(j, "expected a string");
-  if (!read_string(j, out, &escaped)) return false;
-  return out->failed == MP_OK || no_memory(j);
+  return mp_json_fail(j, "expected %s, got %s", mp_json_type_name(expected),
+                      mp_json_type_name(type));
 }
 
-/* ---- objects and arrays -------------------------------------------------------------------------- */
+bool mp_json_string(mp_json *j, mp_buf *out) {
+  bool escaped;
+
+  if (!at_type(j, MP_JSON_STRING) || !read_string(j, out, &escaped)) return false;
+  if (out->failed == MP_ENOMEM) return no_memory(j);
+  if (out->failed == MP_OK) return true;
+  mp_json_fail(j, "a string of more than %zu bytes", out->limit);
+  if (j->err) j->err->code = MP_E2BIG;
+  return false;
+}
+
+bool mp_json_string_span(mp_json *j, mp_buf *scratch, mp_span *out) {
+  size_t start;
+  bool escaped;
+
+  if (!at_type(j, MP_JSON_STRING)) return false;
+  start = j->at;
+  if (!read_string(j, NULL, &escaped)) return false;
+  *out = (mp_span){j->text + start + 1, j->at - start - 2};
+  if (!escaped) return true;
+  j->at = start;
+  mp_buf_reset(scratch);
+  if (!mp_json_string(j, scratch)) return false;
+  *out = (mp_span){scratch->data, scratch->len};
+  return true;
+}
+
+/* ---- objects and arrays --------------------------------------------------------------------- */
 
 static bool open_frame(mp_json *j, bool object) {
-  if (j->failed) return false;
+  if (!at_type(j, object ? MP_JSON_OBJECT : MP_JSON_ARRAY)) return false;
   if (j->depth == MP_JSON_MAX_DEPTH) {
     return mp_json_fail(j, "nested more than %d deep", MP_JSON_MAX_DEPTH);
   }
   j->at++;
-  j->frames[j->depth++] = (mp_json_frame){
-      .object = object, .first = true, .keys = j->key_count, .names = j->names.len};
+  j->frames[j->depth++] =
+      (mp_json_frame){.object = object, .first = true, .keys = j->key_count, .names = j->names.len};
   return true;
 }
 
@@ -292,27 +348,29 @@ static bool advance(mp_json *j, char close) {
 }
 
 static const char *key_text(const mp_json *j, const mp_json_key *k) {
-  return k->text ? k->text : j->names.data + k->offset;
+  return (k->decoded ? j->names.data : j->text) + k->name;
 }
 
 static bool same_key(const mp_json *j, const mp_json_key *a, const mp_json_key *b) {
   return a->hash == b->hash && a->len == b->len &&
-         (a->len == 0 || memcmp(key_text(j, a), key_text(j, b), a->len) == 0);
+         memcmp(key_text(j, a), key_text(j, b), a->len) == 0;
 }
 
 static bool duplicate(mp_json *j, const mp_json_key *k) {
-  int len = k->len < 60 ? (int)k->len : 60;
-  return mp_json_fail(j, "the key \"%.*s\" is there twice", len, key_text(j, k));
+  j->frames[j->depth - 1].key = (mp_span){key_text(j, k), k->len};
+  j->at = k->at;
+  return mp_json_fail(j, "this key is there twice");
 }
 
 static int by_hash(const void *left, const void *right) {
   const mp_json_key *a = left, *b = right;
   if (a->hash != b->hash) return a->hash < b->hash ? -1 : 1;
-  return a->len == b->len ? 0 : a->len < b->len ? -1 : 1;
+  if (a->len != b->len) return a->len < b->len ? -1 : 1;
+  return a->at < b->at ? -1 : 1;
 }
 
-/* Keys of equal hash and length stand together then; as a hash of 32 bits is not random to an
- * attacker, what stands together is compared one by one only up to a bound. */
+/* Keys of equal hash and length stand together then. As keys can be made to collide, what stands
+ * together is compared one by one only up to a bound, which honest keys do not reach. */
 static bool check_many(mp_json *j, mp_json_key *keys, size_t count) {
   size_t run = 0;
   qsort(keys, count, sizeof *keys, by_hash);
@@ -321,20 +379,18 @@ static bool check_many(mp_json *j, mp_json_key *keys, size_t count) {
       run = i;
       continue;
     }
-    if (i - run > 64) return mp_json_fail(j, "an object whose keys all hash alike");
     for (size_t k = run; k < i; k++) {
       if (same_key(j, &keys[i], &keys[k])) return duplicate(j, &keys[i]);
     }
+    if (i - run == MAX_ALIKE) return mp_json_fail(j, "an object whose keys all hash alike");
   }
   return true;
 }
 
-static bool note_key(mp_json *j, const mp_json_frame *f, mp_json_key key) {
-  size_t count = j->key_count - f->keys;
-
-  if (count < FEW_KEYS) {
+static bool note_key(mp_json *j, const mp_json_frame *f, const mp_json_key *key) {
+  if (j->key_count - f->keys < FEW_KEYS) {
     for (size_t i = f->keys; i < j->key_count; i++) {
-      if (same_key(j, &j->keys[i], &key)) return duplicate(j, &key);
+      if (same_key(j, &j->keys[i], key)) return duplicate(j, key);
     }
   }
   if (j->key_count == j->key_cap) {
@@ -344,57 +400,64 @@ static bool note_key(mp_json *j, const mp_json_frame *f, mp_json_key key) {
     j->keys = keys;
     j->key_cap = cap;
   }
-  j->keys[j->key_count++] = key;
+  j->keys[j->key_count++] = *key;
   return true;
 }
 
-static uint32_t hash_of(const char *s, size_t len) { /* FNV-1a */
-  uint32_t h = 2166136261u;
-  for (size_t i = 0; i < len; i++) h = (h ^ (unsigned char)s[i]) * 16777619u;
-  return h;
+bool mp_json_begin_object(mp_json *j) {
+  return open_frame(j, true);
+}
+bool mp_json_begin_array(mp_json *j) {
+  return open_frame(j, false);
 }
 
-bool mp_json_begin_object(mp_json *j) { return open_frame(j, true); }
-bool mp_json_begin_array(mp_json *j) { return open_frame(j, false); }
+static void close_object(mp_json *j, const mp_json_frame *f) {
+  size_t count = j->key_count - f->keys;
+  if (count > FEW_KEYS && !check_many(j, j->keys + f->keys, count)) return;
+  j->key_count = f->keys;
+  j->names.len = f->names;
+  j->depth--;
+}
+
+/* Decodes a key that has escapes into the names buffer. */
+static bool decode_key(mp_json *j, mp_json_key *k) {
+  size_t after = j->at;
+  bool escaped;
+
+  k->decoded = true;
+  k->name = j->names.len;
+  j->at = k->at;
+  read_string(j, &j->names, &escaped);
+  j->at = after;
+  k->len = j->names.len - k->name;
+  return j->names.failed == MP_OK || no_memory(j);
+}
 
 bool mp_json_next_key(mp_json *j, mp_span *key) {
   mp_json_frame *f;
   mp_json_key k = {0};
-  size_t start, count;
   bool escaped;
 
   if (j->failed) return false;
   f = &j->frames[j->depth - 1];
   if (!advance(j, '}')) {
-    count = j->key_count - f->keys;
-    if (!j->failed && count > FEW_KEYS) check_many(j, j->keys + f->keys, count);
-    if (j->failed) return false;
-    j->key_count = f->keys;
-    j->names.len = f->names;
-    j->depth--;
+    if (!j->failed) close_object(j, f);
     return false;
   }
   if (j->at == j->len || j->text[j->at] != '"') {
     return mp_json_fail(j, "not JSON: expected a key in quotes");
   }
-  start = j->at;
+  k.at = j->at;
   if (!read_string(j, NULL, &escaped)) return false;
-  f->key = (mp_span){j->text + start + 1, j->at - start - 2};
-  if (escaped) {
-    size_t after = j->at;
-    k.offset = j->names.len;
-    j->at = start;
-    read_string(j, &j->names, &escaped);
-    j->at = after;
-    if (j->names.failed != MP_OK) return no_memory(j);
-    k.len = j->names.len - k.offset;
-  } else {
-    k.text = f->key.data;
-    k.len = f->key.len;
-  }
-  k.hash = hash_of(key_text(j, &k), k.len);
-  if (!note_key(j, f, k)) return false;
+  k.name = k.at + 1;
+  k.len = j->at - k.at - 2;
+  f->key = (mp_span){j->text + k.name, k.len};
+  if (escaped && !decode_key(j, &k)) return false;
   *key = (mp_span){key_text(j, &k), k.len};
+  if (!j->peeking) {
+    k.hash = mp_hash(key->data, key->len);
+    if (!note_key(j, f, &k)) return false;
+  }
   skip_space(j);
   if (j->at == j->len || j->text[j->at] != ':') return mp_json_fail(j, "not JSON: expected ':'");
   j->at++;
@@ -421,10 +484,12 @@ bool mp_json_skip(mp_json *j, mp_span *raw) {
 
   if (type == MP_JSON_OBJECT) {
     mp_json_begin_object(j);
-    while (mp_json_next_key(j, &key)) mp_json_skip(j, NULL);
+    while (mp_json_next_key(j, &key))
+      mp_json_skip(j, NULL);
   } else if (type == MP_JSON_ARRAY) {
     mp_json_begin_array(j);
-    while (mp_json_next_element(j)) mp_json_skip(j, NULL);
+    while (mp_json_next_element(j))
+      mp_json_skip(j, NULL);
   } else {
     mp_json_scalar(j, NULL);
   }

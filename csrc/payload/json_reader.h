@@ -1,9 +1,10 @@
 /* Reading JSON (RFC 8259) from a text in memory, value by value, without building a tree.
  *
- * A reader stands before a value. mp_json_type says which; then exactly one of the functions below
- * reads it. The first error is kept: everything after it answers false, and err has the place, as a path
- * from root and a byte offset. Refused besides what the grammar refuses: duplicate keys, lone surrogates, invalid UTF-8,
- * nesting over MP_JSON_MAX_DEPTH. One reader, one thread. */
+ * A reader stands before a value. mp_json_type_of says which; then exactly one of the functions
+ * below reads it. The first error is kept: everything after it answers false, and err has the
+ * place, as a path from root and a byte of the text, counted from 1. Refused besides what the
+ * grammar refuses: duplicate keys, lone surrogates, invalid UTF-8, nesting over MP_JSON_MAX_DEPTH.
+ * One reader, one thread. */
 #ifndef MP_PAYLOAD_JSON_READER_H
 #define MP_PAYLOAD_JSON_READER_H
 
@@ -34,18 +35,19 @@ typedef enum mp_json_type {
 
 typedef struct mp_json_key {
   uint32_t hash;
+  bool decoded; /* it had escapes: it is in the names buffer, not in the text */
+  size_t name;  /* where it begins in one or the other */
   size_t len;
-  const char *text; /* in the reader's text, or NULL: in its names buffer ... */
-  size_t offset;    /* ... at this offset */
+  size_t at; /* where it stands in the text, for the error */
 } mp_json_key;
 
 typedef struct mp_json_frame {
   bool object;
-  bool first;       /* no element was read yet */
-  mp_span key;      /* object: the present key as written, for the path */
-  size_t index;     /* array: the present element, from 1 */
-  size_t keys;      /* where its keys begin */
-  size_t names;     /* where its decoded keys begin */
+  bool first;   /* no element was read yet */
+  mp_span key;  /* object: the present key as written, for the path; data NULL: none yet */
+  size_t index; /* array: the present element, from 1 */
+  size_t keys;  /* where its keys begin */
+  size_t names; /* where its decoded keys begin */
 } mp_json_frame;
 
 typedef struct mp_json {
@@ -55,6 +57,7 @@ typedef struct mp_json {
   const char *root;
   mp_error *err;
   bool failed;
+  bool peeking; /* duplicate keys are left to another reader */
   int depth;
   mp_json_frame frames[MP_JSON_MAX_DEPTH];
   mp_json_key *keys; /* of all open objects, to find duplicates */
@@ -66,10 +69,17 @@ typedef struct mp_json {
 void mp_json_init(mp_json *j, const char *text, size_t len, const char *root, mp_error *err);
 void mp_json_free(mp_json *j);
 
+/* A second reader of the value that another one stands before, to look ahead. It reports no errors
+ * and does not look for duplicate keys: the other one will. Has its own mp_json_free. */
+void mp_json_peek(const mp_json *from, mp_json *peek);
+
 mp_json_type mp_json_type_of(mp_json *j);
 
-/* Objects: begin, then next_key until it answers false, reading or skipping a value after each true. The key is decoded,
- * and valid until the next key of any object is read. */
+/* "a string", "null", for error texts. */
+const char *mp_json_type_name(mp_json_type type);
+
+/* Objects: begin, then next_key until it answers false, reading or skipping a value after each
+ * true. The key is decoded, and valid until the next key of any object is read. */
 bool mp_json_begin_object(mp_json *j);
 bool mp_json_next_key(mp_json *j, mp_span *key);
 
@@ -79,8 +89,12 @@ bool mp_json_next_element(mp_json *j);
 /* A scalar as it is written (a string with its quotes and escapes), checked. */
 bool mp_json_scalar(mp_json *j, mp_span *raw);
 
-/* A string, decoded onto out. */
+/* A string, decoded onto out. MP_E2BIG when out's limit is passed. */
 bool mp_json_string(mp_json *j, mp_buf *out);
+
+/* A string, decoded: a part of the text when it has no escapes, else of scratch, whose content is
+ * lost. */
+bool mp_json_string_span(mp_json *j, mp_buf *scratch, mp_span *out);
 
 /* Any value, checked and passed over; raw may be NULL. */
 bool mp_json_skip(mp_json *j, mp_span *raw);

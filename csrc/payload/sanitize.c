@@ -7,8 +7,7 @@
 
 mp_rule mp_rule_of_entry(const mp_model *model) {
   if (!model) return (mp_rule){.kind = MP_RULE_KEEP};
-  /* The type key "" is no key; it says that the model's being a user does not count. */
-  return (mp_rule){.kind = MP_RULE_ENTITY, .model = model, .type_key = ""};
+  return (mp_rule){.kind = MP_RULE_ENTITY, .entry = true, .model = model};
 }
 
 mp_type_keys mp_rule_type_keys(const mp_rule *rule) {
@@ -33,12 +32,13 @@ mp_rule mp_rule_of_object(const mp_sanitizer *s, const mp_rule *rule, const char
       break;
     case MP_RULE_ENTITY:
       type_key = NULL;
-      if (rule->type_key) return (mp_rule){.kind = MP_RULE_FIELDS, .model = model};
       break;
     default:
       return (mp_rule){.kind = MP_RULE_KEEP};
   }
-  if (model->user && !s->options->keep_users) return (mp_rule){.kind = MP_RULE_ID};
+  if (model->user && !rule->entry && !s->options->keep_users) {
+    return (mp_rule){.kind = MP_RULE_ID};
+  }
   return (mp_rule){.kind = MP_RULE_FIELDS, .model = model, .type_key = type_key};
 }
 
@@ -64,12 +64,21 @@ mp_rule mp_rule_of_key(const mp_sanitizer *s, const mp_rule *object, const char 
 
   if (object->kind == MP_RULE_KEEP) return *object;
   if (object->kind == MP_RULE_ID) {
-    return (mp_rule){.kind = is(key, len, "id") ? MP_RULE_KEEP : MP_RULE_DROP};
+    return (mp_rule){.kind = is(key, len, "id") ? MP_RULE_SCALAR : MP_RULE_DROP};
   }
   a = mp_model_attribute(object->model, key, len);
-  if (a) return (mp_rule){.kind = kinds[a->kind], .list = a->list, .model = a->model};
+  if (a) {
+    bool list = a->list || a->kind == MP_ATTRIBUTE_ZONE;
+    return (mp_rule){.kind = kinds[a->kind], .list = list, .model = a->model};
+  }
   if (object->type_key && is(key, len, object->type_key)) return (mp_rule){.kind = MP_RULE_KEEP};
   return of_unknown(s, object->model, key, len);
 }
 
-bool mp_rule_keeps_scalars(const mp_rule *rule) { return rule->kind != MP_RULE_ZONE; }
+bool mp_rule_drops(const mp_rule *rule, bool compound) {
+  return rule->kind == MP_RULE_DROP || (rule->kind == MP_RULE_SCALAR && compound);
+}
+
+bool mp_rule_keeps_scalars(const mp_rule *rule) {
+  return rule->kind != MP_RULE_ZONE;
+}

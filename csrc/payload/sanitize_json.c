@@ -11,42 +11,47 @@ typedef struct source {
 
 static void value(source *s, const mp_rule *rule);
 
-/* The object's model may be named by any of its keys: looks ahead with a reader of its own. Mostly the
- * first key is it. Errors are left for the pass that follows. */
-static mp_rule look_ahead(source *s, const mp_rule *rule, mp_buf *type) {
+static bool is(mp_span key, const char *name) {
+  return strlen(name) == key.len && memcmp(key.data, name, key.len) == 0;
+}
+
+/* The object's model may be named by any of its keys: looks ahead with a reader of its own. Mostly
+ * the first key is it. Errors are left for the pass that follows. Not inlined: the reader would be
+ * on the stack once for each level of the recursion. */
+static __attribute__((noinline)) mp_rule look_ahead(source *s, const mp_rule *rule) {
   mp_type_keys keys = mp_rule_type_keys(rule);
-  const char *found = NULL;
+  mp_span found[2] = {{NULL, 0}, {NULL, 0}}, key;
+  mp_buf decoded[2];
   mp_json peek;
-  mp_span key;
+  mp_rule own;
+  int first;
 
   if (!keys.names[0]) return mp_rule_of_object(&s->sanitizer, rule, NULL, "", 0);
-  mp_json_init(&peek, s->reader.text, s->reader.len, "", NULL);
-  peek.at = s->reader.at;
+  for (int i = 0; i < 2; i++)
+    mp_buf_init(&decoded[i], MP_BUF_NO_LIMIT);
+  mp_json_peek(&s->reader, &peek);
   mp_json_begin_object(&peek);
-  while (!found && mp_json_next_key(&peek, &key)) {
-    for (int i = 0; i < 2 && keys.names[i]; i++) {
-      if (strlen(keys.names[i]) == key.len && memcmp(keys.names[i], key.data, key.len) == 0) {
-        found = keys.names[i];
-      }
-    }
-    if (found && mp_json_type_of(&peek) == MP_JSON_STRING)
-      mp_json_string(&peek, type);
+  while (!found[0].data && mp_json_next_key(&peek, &key)) {
+    int i = is(key, keys.names[0]) ? 0 : keys.names[1] && is(key, keys.names[1]) ? 1 : -1;
+    if (i >= 0 && mp_json_type_of(&peek) == MP_JSON_STRING)
+      mp_json_string_span(&peek, &decoded[i], &found[i]);
     else
-      found = NULL, mp_json_skip(&peek, NULL);
+      mp_json_skip(&peek, NULL);
   }
+  first = found[0].data ? 0 : 1;
+  own = mp_rule_of_object(&s->sanitizer, rule, found[first].data ? keys.names[first] : NULL,
+                          found[first].data, found[first].len);
   mp_json_free(&peek);
-  return mp_rule_of_object(&s->sanitizer, rule, found, type->data ? type->data : "", type->len);
+  for (int i = 0; i < 2; i++)
+    mp_buf_free(&decoded[i]);
+  return own;
 }
 
 static void object(source *s, const mp_rule *rule) {
-  mp_rule own;
+  mp_rule own = look_ahead(s, rule);
   bool first = true;
-  mp_buf type;
   mp_span key;
 
-  mp_buf_init(&type, MP_BUF_NO_LIMIT);
-  own = look_ahead(s, rule, &type);
-  mp_buf_free(&type);
   if (own.kind == MP_RULE_NULL) {
     mp_buf_add(s->out, "null", 4);
     mp_json_skip(&s->reader, NULL);
@@ -57,7 +62,8 @@ static void object(source *s, const mp_rule *rule) {
   while (mp_json_next_key(&s->reader, &key)) {
     mp_rule of_key = mp_rule_of_key(&s->sanitizer, &own, key.data, key.len);
     const mp_json_frame *frame = &s->reader.frames[s->reader.depth - 1];
-    if (of_key.kind == MP_RULE_DROP) {
+    mp_json_type type = mp_json_type_of(&s->reader);
+    if (mp_rule_drops(&of_key, type == MP_JSON_OBJECT || type == MP_JSON_ARRAY)) {
       mp_json_skip(&s->reader, NULL);
       continue;
     }
@@ -83,7 +89,8 @@ static void array(source *s, const mp_rule *rule) {
   mp_buf_add_char(s->out, ']');
 }
 
-/* Recursion is bounded: the reader fails at MP_JSON_MAX_DEPTH, and a failed reader reads no more. */
+/* Recursion is bounded: the reader fails at MP_JSON_MAX_DEPTH, and a failed reader reads no more.
+ */
 static void value(source *s, const mp_rule *rule) {
   mp_json_type type = mp_json_type_of(&s->reader);
   mp_span raw;
@@ -103,15 +110,18 @@ mp_code mp_sanitize_json(const mp_schema *schema, const mp_model *model,
                          size_t len, mp_buf *out, mp_error *err) {
   source s = {.sanitizer = {.schema = schema, .options = options}, .out = out};
   mp_rule rule = mp_rule_of_entry(model);
+  size_t start = out->len;
   mp_error why = {0};
 
   mp_json_init(&s.reader, text, len, root, &why);
   value(&s, &rule);
   mp_json_end(&s.reader);
   mp_json_free(&s.reader);
+  if (!s.reader.failed && out->failed == MP_OK) return MP_OK;
+  out->len = start;
   if (s.reader.failed) return mp_fail(err, why.code, "%s", why.message);
   if (out->failed == MP_E2BIG) {
     return mp_fail(err, MP_E2BIG, "%s: over the limit of %zu bytes", root, out->limit);
   }
-  return out->failed == MP_OK ? MP_OK : mp_fail(err, out->failed, "out of memory");
+  return mp_fail(err, out->failed, "out of memory");
 }

@@ -1,4 +1,7 @@
-/* Building and searching the compiled content types. */
+/* Building and searching the compiled content types.
+ *
+ * Searching is by hash and allocates nothing, but for the text of an error. Names may hold any
+ * bytes and are compared with their lengths: what is searched for comes from payloads. */
 #include "payload/schema.h"
 
 #include <stdint.h>
@@ -7,39 +10,95 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "payload/scan.h"
+
+typedef struct name {
+  char *text; /* NUL-terminated */
+  size_t len;
+  uint32_t hash;
+} name;
 
 typedef struct attribute {
   mp_attribute data;
-  uint32_t hash;
-  size_t len;
-  char *name;
+  name name;
   char *target; /* uid; NULL: none */
 } attribute;
 
+/* Open addressing: index + 1 into what is indexed, 0: free. Made by finish; never full. */
+typedef struct table {
+  uint32_t *slots;
+  uint32_t mask;
+} table;
+
+typedef enum model_key { BY_UID, BY_NAME, BY_GLOBAL_ID, MODEL_KEYS } model_key;
+
 typedef struct model {
   mp_model data; /* first: an mp_model * is a model * */
+  name keys[MODEL_KEYS];
+  struct model *namesake; /* the next model of the same bare name */
   attribute *attributes;
   size_t count;
   size_t cap;
-  uint32_t *table; /* open addressing; index + 1 of an attribute, 0: free. After finish */
-  uint32_t mask;
+  table by_name;
 } model;
 
 struct mp_schema {
   model **models;
   size_t count;
   size_t cap;
+  table tables[MODEL_KEYS];
 };
 
-static uint32_t hash_of(const char *s, size_t len) { /* FNV-1a */
-  uint32_t h = 2166136261u;
-  for (size_t i = 0; i < len; i++) h = (h ^ (unsigned char)s[i]) * 16777619u;
-  return h;
+static mp_code no_memory(mp_error *err) {
+  return mp_fail(err, MP_ENOMEM, "out of memory");
 }
 
-static mp_code no_memory(mp_error *err) { return mp_fail(err, MP_ENOMEM, "out of memory"); }
+/* ---- names and tables ----------------------------------------------------------------------- */
 
-/* ---- building ------------------------------------------------------------------------------------ */
+static bool set_name(name *n, const char *text, size_t len) {
+  n->text = malloc(len + 1);
+  if (!n->text) return false;
+  memcpy(n->text, text, len);
+  n->text[len] = '\0';
+  n->len = len;
+  n->hash = mp_hash(text, len);
+  return true;
+}
+
+static bool is_named(const name *n, uint32_t hash, const char *text, size_t len) {
+  return n->hash == hash && n->len == len && memcmp(n->text, text, len) == 0;
+}
+
+static bool make_table(table *t, size_t count) {
+  uint32_t size = 8;
+
+  while (size < count * 2)
+    size *= 2;
+  free(t->slots);
+  t->slots = calloc(size, sizeof *t->slots);
+  t->mask = size - 1;
+  return t->slots != NULL;
+}
+
+static void add_slot(table *t, uint32_t hash, size_t index) {
+  uint32_t at = hash & t->mask;
+  while (t->slots[at])
+    at = (at + 1) & t->mask;
+  t->slots[at] = (uint32_t)index + 1;
+}
+
+static model *find_model(const mp_schema *schema, model_key key, const char *text, size_t len) {
+  const table *t = &schema->tables[key];
+  uint32_t hash = mp_hash(text, len);
+
+  for (uint32_t at = hash & t->mask; t->slots && t->slots[at]; at = (at + 1) & t->mask) {
+    model *m = schema->models[t->slots[at] - 1];
+    if (is_named(&m->keys[key], hash, text, len)) return m;
+  }
+  return NULL;
+}
+
+/* ---- building ------------------------------------------------------------------------------- */
 
 mp_code mp_schema_new(mp_schema **out, mp_error *err) {
   *out = calloc(1, sizeof **out);
@@ -48,28 +107,30 @@ mp_code mp_schema_new(mp_schema **out, mp_error *err) {
 
 static void free_model(model *m) {
   for (size_t i = 0; i < m->count; i++) {
-    free(m->attributes[i].name);
+    free(m->attributes[i].name.text);
     free(m->attributes[i].target);
   }
+  for (int key = 0; key < MODEL_KEYS; key++)
+    free(m->keys[key].text);
   free(m->attributes);
-  free(m->table);
-  free((char *)m->data.uid);
-  free((char *)m->data.name);
-  free((char *)m->data.global_id);
+  free(m->by_name.slots);
   free(m);
 }
 
 void mp_schema_free(mp_schema *schema) {
   if (!schema) return;
-  for (size_t i = 0; i < schema->count; i++) free_model(schema->models[i]);
+  for (size_t i = 0; i < schema->count; i++)
+    free_model(schema->models[i]);
+  for (int key = 0; key < MODEL_KEYS; key++)
+    free(schema->tables[key].slots);
   free(schema->models);
   free(schema);
 }
 
-static model *by_uid(const mp_schema *schema, const char *uid, size_t len) {
-  for (size_t i = 0; i < schema->count; i++) {
-    const char *own = schema->models[i]->data.uid;
-    if (strncmp(own, uid, len) == 0 && own[len] == '\0') return schema->models[i];
+/* Before the tables are made. Attributes follow their model: the newest is looked at first. */
+static model *added_model(const mp_schema *schema, const char *uid) {
+  for (size_t i = schema->count; i-- > 0;) {
+    if (strcmp(schema->models[i]->data.uid, uid) == 0) return schema->models[i];
   }
   return NULL;
 }
@@ -89,194 +150,214 @@ static bool grow(void *items, size_t *cap, size_t count, size_t size) {
 }
 
 mp_code mp_schema_add_model(mp_schema *schema, const mp_model *data, mp_error *err) {
+  const char *texts[MODEL_KEYS] = {data->uid, data->name, data->global_id};
   model *m;
 
-  if (by_uid(schema, data->uid, strlen(data->uid))) {
+  if (added_model(schema, data->uid)) {
     return mp_fail(err, MP_EINVAL, "model '%s' is there twice", data->uid);
   }
   if (!grow(&schema->models, &schema->cap, schema->count, sizeof(model *))) return no_memory(err);
   m = calloc(1, sizeof *m);
   if (!m) return no_memory(err);
   m->data = *data;
-  m->data.uid = strdup(data->uid);
-  m->data.name = strdup(data->name);
-  m->data.global_id = strdup(data->global_id);
-  if (!m->data.uid || !m->data.name || !m->data.global_id) {
-    free_model(m);
-    return no_memory(err);
+  for (int key = 0; key < MODEL_KEYS; key++) {
+    if (!set_name(&m->keys[key], texts[key], strlen(texts[key]))) {
+      free_model(m);
+      return no_memory(err);
+    }
   }
+  m->data.uid = m->keys[BY_UID].text;
+  m->data.name = m->keys[BY_NAME].text;
+  m->data.global_id = m->keys[BY_GLOBAL_ID].text;
   schema->models[schema->count++] = m;
   return MP_OK;
 }
 
-mp_code mp_schema_add_attribute(mp_schema *schema, const char *model_uid, const char *name,
-                                size_t name_len, mp_attribute_kind kind, bool list,
-                                const char *target, mp_error *err) {
-  model *m = by_uid(schema, model_uid, strlen(model_uid));
+mp_code mp_schema_add_attribute(mp_schema *schema, const char *model_uid, const char *text,
+                                size_t len, mp_attribute_kind kind, bool list, const char *target,
+                                mp_error *err) {
+  model *m = added_model(schema, model_uid);
+  uint32_t hash = mp_hash(text, len);
   attribute *a;
 
   if (!m) return mp_fail(err, MP_EINVAL, "no model has the uid '%s'", model_uid);
   for (size_t i = 0; i < m->count; i++) {
-    if (m->attributes[i].len == name_len && memcmp(m->attributes[i].name, name, name_len) == 0) {
-      return mp_fail(err, MP_EINVAL, "model '%s': attribute '%s' is there twice", model_uid, name);
+    if (is_named(&m->attributes[i].name, hash, text, len)) {
+      return mp_fail(err, MP_EINVAL, "model '%s': attribute '%s' is there twice", model_uid,
+                     m->attributes[i].name.text);
     }
   }
   if (!grow(&m->attributes, &m->cap, m->count, sizeof *a)) return no_memory(err);
-  a = &m->attributes[m->count];
-  *a = (attribute){.data = {.kind = kind, .list = list},
-                   .hash = hash_of(name, name_len),
-                   .len = name_len,
-                   .name = malloc(name_len + 1),
-                   .target = target ? strdup(target) : NULL};
-  m->count++;
-  if (!a->name || (target && !a->target)) return no_memory(err);
-  memcpy(a->name, name, name_len);
-  a->name[name_len] = '\0';
+  a = &m->attributes[m->count++];
+  *a = (attribute){.data = {.kind = kind, .list = list}};
+  if (!set_name(&a->name, text, len)) return no_memory(err);
+  if (target && !(a->target = strdup(target))) return no_memory(err);
   return MP_OK;
 }
 
-/* ---- finishing ----------------------------------------------------------------------------------- */
+/* ---- finishing ------------------------------------------------------------------------------ */
 
-static const char *nearest_uid(const mp_schema *schema, const char *uid) {
-  const char **uids = calloc(schema->count + 1, sizeof *uids);
+/* The uid, or (names) the uid or bare name, that was probably meant. NULL: none. */
+static const char *nearest(const mp_schema *schema, const char *text, bool names) {
+  const char **candidates = calloc(2 * schema->count + 1, sizeof *candidates);
   const char *near = NULL;
+  size_t n = 0;
 
-  for (size_t i = 0; uids && i < schema->count; i++) uids[i] = schema->models[i]->data.uid;
-  if (uids) near = mp_nearest(uid, uids, schema->count);
-  free(uids);
+  for (size_t i = 0; candidates && i < schema->count; i++) {
+    candidates[n++] = schema->models[i]->data.uid;
+    if (names && schema->models[i]->data.kind == MP_MODEL_CONTENT_TYPE) {
+      candidates[n++] = schema->models[i]->data.name;
+    }
+  }
+  if (candidates) near = mp_nearest(text, candidates, n);
+  free(candidates);
   return near;
 }
 
-static mp_code resolve(const mp_schema *schema, model *m, attribute *a, mp_error *err) {
-  const char *near;
-  model *target;
+static mp_code resolve(const mp_schema *schema, const model *m, attribute *a, mp_error *err) {
+  const char *uid = a->target ? a->target : "", *near;
+  const model *target;
 
   if (a->data.kind != MP_ATTRIBUTE_ENTITY) return MP_OK;
-  target = a->target ? by_uid(schema, a->target, strlen(a->target)) : NULL;
+  target = find_model(schema, BY_UID, uid, strlen(uid));
   if (target) {
     a->data.model = &target->data;
     return MP_OK;
   }
-  near = a->target ? nearest_uid(schema, a->target) : NULL;
-  return mp_fail(err, MP_EINVAL, "model '%s': attribute '%s' refers to '%s', which does not exist%s%s%s",
-                 m->data.uid, a->name, a->target ? a->target : "", near ? "; did you mean '" : "",
-                 near ? near : "", near ? "'?" : "");
+  near = nearest(schema, uid, false);
+  return mp_fail(err, MP_EINVAL,
+                 "model '%s': attribute '%s' refers to '%s', which does not exist%s%s%s",
+                 m->data.uid, a->name.text, uid, near ? "; did you mean '" : "", near ? near : "",
+                 near ? "'?" : "");
 }
 
-static mp_code index_attributes(model *m, mp_error *err) {
-  uint32_t size = 8;
+static bool index_attributes(model *m) {
+  if (!make_table(&m->by_name, m->count)) return false;
+  for (size_t i = 0; i < m->count; i++)
+    add_slot(&m->by_name, m->attributes[i].name.hash, i);
+  return true;
+}
 
-  while (size < m->count * 2) size *= 2;
-  m->table = calloc(size, sizeof *m->table);
-  if (!m->table) return no_memory(err);
-  m->mask = size - 1;
-  for (size_t i = 0; i < m->count; i++) {
-    uint32_t at = m->attributes[i].hash & m->mask;
-    while (m->table[at]) at = (at + 1) & m->mask;
-    m->table[at] = (uint32_t)i + 1;
+/* Of models with the same global id the deployment's own is found, or the first. Of models with the
+ * same bare name the first is found, and the others behind it. */
+static void index_model(mp_schema *schema, size_t i) {
+  model *m = schema->models[i], *other;
+  name *keys = m->keys;
+
+  add_slot(&schema->tables[BY_UID], keys[BY_UID].hash, i);
+  if (m->data.kind != MP_MODEL_CONTENT_TYPE || keys[BY_NAME].len == 0) return;
+  other = find_model(schema, BY_NAME, keys[BY_NAME].text, keys[BY_NAME].len);
+  while (other && other->namesake)
+    other = other->namesake;
+  if (other)
+    other->namesake = m;
+  else
+    add_slot(&schema->tables[BY_NAME], keys[BY_NAME].hash, i);
+}
+
+static void index_global_ids(mp_schema *schema, bool builtin) {
+  for (size_t i = 0; i < schema->count; i++) {
+    const model *m = schema->models[i];
+    const name *id = &m->keys[BY_GLOBAL_ID];
+    if (m->data.builtin != builtin || id->len == 0) continue;
+    if (find_model(schema, BY_GLOBAL_ID, id->text, id->len)) continue;
+    add_slot(&schema->tables[BY_GLOBAL_ID], id->hash, i);
   }
-  return MP_OK;
 }
 
 mp_code mp_schema_finish(mp_schema *schema, mp_error *err) {
   mp_code code = MP_OK;
+
+  for (int key = 0; key < MODEL_KEYS; key++) {
+    if (!make_table(&schema->tables[key], schema->count)) return no_memory(err);
+  }
+  for (size_t i = 0; i < schema->count; i++)
+    index_model(schema, i);
+  index_global_ids(schema, false);
+  index_global_ids(schema, true);
   for (size_t i = 0; i < schema->count && code == MP_OK; i++) {
     model *m = schema->models[i];
     for (size_t k = 0; k < m->count && code == MP_OK; k++) {
       code = resolve(schema, m, &m->attributes[k], err);
     }
-    if (code == MP_OK) code = index_attributes(m, err);
+    if (code == MP_OK && !index_attributes(m)) code = no_memory(err);
   }
   return code;
 }
 
-/* ---- searching ----------------------------------------------------------------------------------- */
+/* ---- searching ------------------------------------------------------------------------------ */
 
-const mp_attribute *mp_model_attribute(const mp_model *data, const char *name, size_t len) {
+const mp_attribute *mp_model_attribute(const mp_model *data, const char *text, size_t len) {
   const model *m = (const model *)data;
-  uint32_t hash = hash_of(name, len);
+  uint32_t hash = mp_hash(text, len);
 
-  for (uint32_t at = hash & m->mask; m->table[at]; at = (at + 1) & m->mask) {
-    const attribute *a = &m->attributes[m->table[at] - 1];
-    if (a->hash == hash && a->len == len && memcmp(a->name, name, len) == 0) return &a->data;
+  for (uint32_t at = hash & m->by_name.mask; m->by_name.slots[at];
+       at = (at + 1) & m->by_name.mask) {
+    const attribute *a = &m->attributes[m->by_name.slots[at] - 1];
+    if (is_named(&a->name, hash, text, len)) return &a->data;
   }
   return NULL;
 }
 
 const mp_model *mp_schema_component(const mp_schema *schema, const char *uid, size_t len) {
-  const model *m = by_uid(schema, uid, len);
+  const model *m = find_model(schema, BY_UID, uid, len);
   return m && m->data.kind == MP_MODEL_COMPONENT ? &m->data : NULL;
 }
 
-static bool named(const char *own, const char *name, size_t len) {
-  return len > 0 && strncmp(own, name, len) == 0 && own[len] == '\0';
-}
-
 const mp_model *mp_schema_morph(const mp_schema *schema, const char *type, size_t len) {
-  const model *found = by_uid(schema, type, len);
-
-  for (size_t i = 0; !found && i < schema->count; i++) {
-    const model *m = schema->models[i];
-    if (!m->data.builtin && named(m->data.global_id, type, len)) found = m;
-  }
-  for (size_t i = 0; !found && i < schema->count; i++) {
-    if (named(schema->models[i]->data.global_id, type, len)) found = schema->models[i];
-  }
-  return found ? &found->data : NULL;
+  const model *m = find_model(schema, BY_UID, type, len);
+  if (!m) m = find_model(schema, BY_GLOBAL_ID, type, len);
+  return m ? &m->data : NULL;
 }
 
-/* Of the models with a bare name: the deployment's own before the built-in ones, but users are never
- * shadowed. */
-static size_t candidates(const mp_schema *schema, const char *name, size_t len,
-                         const model **found, size_t max) {
-  size_t count = 0, own = 0;
-
-  for (size_t i = 0; i < schema->count; i++) {
-    const model *m = schema->models[i];
-    if (m->data.kind == MP_MODEL_CONTENT_TYPE && named(m->data.name, name, len)) {
-      own += !m->data.builtin;
-    }
-  }
-  for (size_t i = 0; i < schema->count && count < max; i++) {
-    const model *m = schema->models[i];
-    if (m->data.kind != MP_MODEL_CONTENT_TYPE || !named(m->data.name, name, len)) continue;
-    if (own > 0 && m->data.builtin && !m->data.user) continue;
-    found[count++] = m;
-  }
-  return count;
-}
-
-static const mp_model *unknown(const mp_schema *schema, const char *name, size_t len,
+static const mp_model *unknown(const mp_schema *schema, const char *text, size_t len,
                                mp_error *err) {
-  const char **names = calloc(2 * schema->count + 1, sizeof *names);
-  const char *near = NULL;
-  char text[MP_SCHEMA_NAME];
+  char shown[MP_SCHEMA_NAME];
+  const char *near;
 
-  snprintf(text, sizeof text, "%.*s", len < sizeof text ? (int)len : (int)sizeof text - 1, name);
-  for (size_t i = 0; names && i < schema->count; i++) {
-    names[2 * i] = schema->models[i]->data.uid;
-    names[2 * i + 1] = schema->models[i]->data.name;
-  }
-  if (names) near = mp_nearest(text, names, 2 * schema->count);
-  mp_fail(err, MP_EINVAL, "unknown model '%s'%s%s%s", text, near ? "; did you mean '" : "",
+  snprintf(shown, sizeof shown, "%.*s", len < sizeof shown ? (int)len : (int)sizeof shown - 1,
+           text);
+  near = nearest(schema, shown, true);
+  mp_fail(err, MP_EINVAL, "unknown model '%s'%s%s%s", shown, near ? "; did you mean '" : "",
           near ? near : "", near ? "'?" : "");
-  free(names);
   return NULL;
 }
 
-const mp_model *mp_schema_find(const mp_schema *schema, const char *name, size_t len,
+/* A built-in model yields its bare name to the deployment's own, but for users. */
+static bool yields(const model *m, bool has_own) {
+  return has_own && m->data.builtin && !m->data.user;
+}
+
+static const mp_model *ambiguous(const model *first, bool has_own, mp_error *err) {
+  char uids[300];
+  size_t n = 0;
+
+  for (const model *m = first; m && n < sizeof uids; m = m->namesake) {
+    if (yields(m, has_own)) continue;
+    n += (size_t)snprintf(uids + n, sizeof uids - n, "%s'%s'", n ? ", " : "", m->data.uid);
+  }
+  mp_fail(err, MP_EINVAL, "model '%.100s' is ambiguous: name one of %s", first->data.name, uids);
+  return NULL;
+}
+
+const mp_model *mp_schema_find(const mp_schema *schema, const char *text, size_t len,
                                mp_error *err) {
-  const model *found[4];
-  const model *exact = by_uid(schema, name, len);
-  size_t count, users = 0;
+  const model *exact = find_model(schema, BY_UID, text, len), *first, *found = NULL;
+  size_t count = 0, users = 0;
+  bool has_own = false;
 
   if (exact) return &exact->data;
-  count = candidates(schema, name, len, found, 4);
-  if (count == 0) return unknown(schema, name, len, err);
-  for (size_t i = 0; i < count; i++) users += found[i]->data.user;
+  first = find_model(schema, BY_NAME, text, len);
+  if (!first) return unknown(schema, text, len, err);
+  for (const model *m = first; m; m = m->namesake)
+    has_own |= !m->data.builtin;
+  for (const model *m = first; m; m = m->namesake) {
+    if (yields(m, has_own)) continue;
+    if (!found) found = m;
+    count++;
+    users += m->data.user;
+  }
   /* Which user it is makes no difference: none is sent. */
-  if (count == 1 || users == count) return &found[0]->data;
-  mp_fail(err, MP_EINVAL, "model '%.*s' is ambiguous: name '%s' or '%s'", (int)len, name,
-          found[0]->data.uid, found[1]->data.uid);
-  return NULL;
+  if (count == 1 || users == count) return &found->data;
+  return ambiguous(first, has_own, err);
 }

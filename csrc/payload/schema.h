@@ -1,5 +1,6 @@
 /* Content types, compiled for the sanitizer: for each model, what becomes of each of its keys.
- * Built once by the host's thread, immutable after mp_schema_finish; then any thread may read it. */
+ * Built once by the host's thread, immutable after mp_schema_finish; then any thread may read it.
+ */
 #ifndef MP_PAYLOAD_SCHEMA_H
 #define MP_PAYLOAD_SCHEMA_H
 
@@ -19,9 +20,10 @@ typedef enum mp_model_kind { MP_MODEL_CONTENT_TYPE, MP_MODEL_COMPONENT } mp_mode
 typedef enum mp_attribute_kind {
   MP_ATTRIBUTE_DROP,   /* private or a password: key and value are left out */
   MP_ATTRIBUTE_KEEP,   /* a scalar or JSON: kept whole, whatever it holds */
-  MP_ATTRIBUTE_ENTITY, /* a relation, a component or media: an entity of one model, a list, or ids */
-  MP_ATTRIBUTE_ZONE,   /* a dynamic zone: a list of components, each naming its own in __component */
-  MP_ATTRIBUTE_MORPH,  /* a polymorphic relation: each element names its model in __contentType (v3) or __type (v4) */
+  MP_ATTRIBUTE_ENTITY, /* a relation, a component or media: an entity, a list of them, or ids */
+  MP_ATTRIBUTE_ZONE,   /* a dynamic zone: a list of components, each naming its own (__component) */
+  MP_ATTRIBUTE_MORPH,  /* a polymorphic relation: each element names its model, in __contentType
+                          (v3, the global id) or __type (v4, the uid) */
 } mp_attribute_kind;
 
 typedef struct mp_attribute {
@@ -55,13 +57,16 @@ mp_code mp_schema_add_attribute(mp_schema *schema, const char *model_uid, const 
 /* Resolves targets and freezes the schema. MP_EINVAL names a target that does not exist. */
 mp_code mp_schema_finish(mp_schema *schema, mp_error *err);
 
-/* The model of a uid, or of a bare model name where that is unambiguous (a deployment's own model
- * before a built-in one, save for users, which are never shadowed). NULL, with the reason in err
- * and a near miss suggested, when there is none or more than one. */
+/* The searches below answer after mp_schema_finish. */
+
+/* The model of a uid, or of a content type's bare name where that is unambiguous (a deployment's
+ * own model before a built-in one, save for users, which are never shadowed). NULL, with the reason
+ * in err: a near miss is suggested, or all models of an ambiguous name are named. */
 const mp_model *mp_schema_find(const mp_schema *schema, const char *name, size_t len,
                                mp_error *err);
 
-/* Exact look-ups for the sanitizer; NULL when there is none. */
+/* Exact look-ups for the sanitizer; NULL when there is none. A morph type is a uid or a global id;
+ * the deployment's own models come before built-in ones. */
 const mp_model *mp_schema_component(const mp_schema *schema, const char *uid, size_t len);
 const mp_model *mp_schema_morph(const mp_schema *schema, const char *type, size_t len);
 const mp_attribute *mp_model_attribute(const mp_model *model, const char *name, size_t len);

@@ -1,7 +1,9 @@
 /* Checking and writing UTF-8, by the table of RFC 3629 section 4. */
 #include "payload/utf8.h"
 
-static bool tail(unsigned char c) { return (c & 0xC0) == 0x80; }
+static bool tail(unsigned char c) {
+  return (c & 0xC0) == 0x80;
+}
 
 size_t mp_utf8_sequence(const char *s, size_t len) {
   const unsigned char *u = (const unsigned char *)s;

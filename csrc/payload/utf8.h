@@ -1,4 +1,5 @@
-/* UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF. No state; any thread. */
+/* UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF. No state, any thread.
+ */
 #ifndef MP_PAYLOAD_UTF8_H
 #define MP_PAYLOAD_UTF8_H
 
@@ -8,8 +9,8 @@
 
 #include "base/buf.h"
 
-/* The length of the well-formed multi-byte sequence at s (its first byte is 0x80 or more), at most len bytes; 0
- * when it is malformed. */
+/* The length of the well-formed multi-byte sequence at s (its first byte is 0x80 or more), at most
+ * len bytes; 0 when it is malformed. */
 size_t mp_utf8_sequence(const char *s, size_t len);
 
 bool mp_utf8_valid(const char *s, size_t len);

@@ -70,7 +70,7 @@ MP_STORE_CALLS(MP_PROTOTYPE)
 #undef MP_PROTOTYPE
 void mp_sqlite_rollback(mp_store *store);
 
-/* ---- statements (sqlite_statement.c) --------------------------------------------------------- */
+/* ---- statements (sqlite_statement.c) -------------------------------------------------------- */
 
 /* Fills err from the connection's last error, rc. */
 mp_code mp_sqlite_fail(mp_sqlite *s, int rc, mp_error *err);
@@ -109,7 +109,7 @@ static inline const char *mp_sqlite_text(sqlite3_stmt *q, int column) {
   return (const char *)sqlite3_column_text(q, column);
 }
 
-/* ---- the schema (sqlite_schema.c) ------------------------------------------------------------ */
+/* ---- the schema (sqlite_schema.c) ----------------------------------------------------------- */
 
 #define MP_SQLITE_APPLICATION_ID \
   0x6d6f6f6e /* "moon": says whose file it is (sqlite.org/fileformat2.html 1.3.10) */
@@ -125,12 +125,13 @@ mp_code mp_sqlite_exec(mp_sqlite *s, const char *sql, mp_error *err);
 mp_code mp_sqlite_damaged(mp_sqlite *s, mp_error *err);
 mp_code mp_sqlite_newer(mp_sqlite *s, int64_t version, mp_error *err);
 
-/* ---- shared between topics ------------------------------------------------------------------- */
+/* ---- shared between topics ------------------------------------------------------------------ */
 
 /* enabled is -1 when there is no such webhook (sqlite_webhook.c). */
 mp_code mp_sqlite_webhook_enabled(mp_sqlite *s, int64_t id, int64_t *enabled, mp_error *err);
 
-/* Reads the columns id, type, model, created_ms, order_key, headers and body from first on (sqlite_event.c).
+/* Reads the columns id, type, model, created_ms, order_key, headers and body from first on
+ * (sqlite_event.c).
  */
 void mp_sqlite_event_row(sqlite3_stmt *q, int first, mp_event_row *row);
 

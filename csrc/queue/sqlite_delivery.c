@@ -50,7 +50,7 @@ mp_code mp_sqlite_delivery_insert(mp_store *store, int64_t event_id, int64_t web
   return mp_sqlite_run(s, q, NULL, err);
 }
 
-/* ---- claiming -------------------------------------------------------------------------------- */
+/* ---- claiming ------------------------------------------------------------------------------- */
 
 /* The keys are read before the first row is leased: leasing takes rows out of the index being read.
  */
@@ -95,7 +95,7 @@ static mp_code hand_over(mp_sqlite *s, mp_claim *claim, mp_claim_fn fn, void *ar
   mp_code code =
       mp_sqlite_read(s, MP_SQL_LEASED,
                      "SELECT d.attempts, e.id, e.type, e.model, e.created_ms, e.order_key, "
-      "e.headers, e.body "
+                     "e.headers, e.body "
                      "FROM delivery d CROSS JOIN event e ON e.id = d.event_id "
                      "WHERE d.event_id = ?1 AND d.webhook_id = ?2",
                      &q, err);
@@ -151,7 +151,7 @@ mp_code mp_sqlite_next_due(mp_store *store, int64_t webhook_id, int64_t *due_ms,
   return mp_sqlite_integer(s, q, INT64_MAX, due_ms, err);
 }
 
-/* ---- finishing ------------------------------------------------------------------------------- */
+/* ---- finishing ------------------------------------------------------------------------------ */
 
 static void bind_blob(sqlite3_stmt *q, int index, const char *bytes, size_t len) {
   if (bytes) sqlite3_bind_blob64(q, index, bytes, len, SQLITE_STATIC);
@@ -225,7 +225,7 @@ mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied
   return code;
 }
 
-/* ---- sending again --------------------------------------------------------------------------- */
+/* ---- sending again -------------------------------------------------------------------------- */
 
 /* The attempt that delivered makes room in the delivery's row for the next one that does. */
 static mp_code move_attempt(mp_sqlite *s, int64_t event_id, int64_t webhook_id, mp_error *err) {

@@ -22,10 +22,11 @@ static mp_code store_key(mp_sqlite *s, const mp_event_row *event, mp_error *err)
 mp_code mp_sqlite_event_insert(mp_store *store, const mp_event_row *event, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
-  mp_code code = mp_sqlite_write(s, MP_SQL_EVENT_INSERT,
-                                 "INSERT INTO event(id, type, model, created_ms, order_key, headers, "
-                                 "body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                                 &q, err);
+  mp_code code =
+      mp_sqlite_write(s, MP_SQL_EVENT_INSERT,
+                      "INSERT INTO event(id, type, model, created_ms, order_key, headers, "
+                      "body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                      &q, err);
 
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, event->id);
@@ -70,7 +71,7 @@ mp_code mp_sqlite_idempotent(mp_store *store, const char *key, int64_t since_ms,
   return mp_sqlite_integer(s, q, 0, event_id, err);
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 #define EVENT_COLUMNS "id, type, model, created_ms, order_key, headers, body"
 

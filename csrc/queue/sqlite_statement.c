@@ -125,7 +125,7 @@ mp_code mp_sqlite_integer(mp_sqlite *s, sqlite3_stmt *q, int64_t fallback, int64
   return code;
 }
 
-/* ---- transactions ---------------------------------------------------------------------------- */
+/* ---- transactions --------------------------------------------------------------------------- */
 
 mp_code mp_sqlite_begin(mp_store *store, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);

@@ -38,7 +38,7 @@ typedef enum mp_delivery_state {
 const char *mp_delivery_state_name(mp_delivery_state state); /* "waiting", "leased", ... */
 bool mp_delivery_state_parse(const char *name, mp_delivery_state *state);
 
-/* ---- lifecycle (outside transactions) -------------------------------------------------------- */
+/* ---- lifecycle (outside transactions) ------------------------------------------------------- */
 
 /* location is a file's path (created with mode 0600 if missing; its folder must exist) or
  * ":memory:". Migrates an older schema. MP_ECORRUPT for a file that is damaged or is not a moonpost
@@ -47,7 +47,7 @@ bool mp_delivery_state_parse(const char *name, mp_delivery_state *state);
 mp_code mp_store_open(const char *location, mp_store **out, mp_error *err);
 void mp_store_close(mp_store *store); /* NULL-safe; rolls back an open transaction */
 
-/* ---- transactions ---------------------------------------------------------------------------- */
+/* ---- transactions --------------------------------------------------------------------------- */
 
 mp_code mp_store_begin(mp_store *store, mp_error *err); /* takes the write lock */
 mp_code mp_store_commit(mp_store *store, mp_error *err);
@@ -62,7 +62,7 @@ mp_code mp_store_undo(mp_store *store, mp_error *err);
 /* Has another connection (another process) committed since the last call? Outside transactions. */
 mp_code mp_store_changed(mp_store *store, bool *changed, mp_error *err);
 
-/* ---- engines: who holds leases --------------------------------------------------------------- */
+/* ---- engines: who holds leases -------------------------------------------------------------- */
 
 typedef struct mp_engine_identity {
   const char *host; /* mp_host_name */
@@ -92,7 +92,7 @@ mp_code mp_store_engine_leave(mp_store *store, int64_t id, mp_error *err);
 mp_code mp_store_engine_reap(mp_store *store, int64_t self, const char *host, int64_t now_ms,
                              int64_t stale_ms, int64_t *released, mp_error *err);
 
-/* ---- webhooks -------------------------------------------------------------------------------- */
+/* ---- webhooks ------------------------------------------------------------------------------- */
 
 typedef struct mp_webhook_row {
   int64_t id;
@@ -122,7 +122,7 @@ mp_code mp_store_webhook_update(mp_store *store, const mp_webhook_row *row, mp_e
  * MP_ENOENT. */
 mp_code mp_store_webhook_delete(mp_store *store, int64_t id, int64_t now_ms, mp_error *err);
 
-/* ---- events and deliveries ------------------------------------------------------------------- */
+/* ---- events and deliveries ------------------------------------------------------------------ */
 
 typedef struct mp_event_row {
   int64_t id;
@@ -131,8 +131,8 @@ typedef struct mp_event_row {
   int64_t created_ms;
   const char *body; /* the exact bytes that are sent */
   size_t body_len;
-  const char *order_key;       /* NULL: none */
-  const char *headers;         /* JSON, opaque to the store: fields of its requests alone; NULL: none */
+  const char *order_key; /* NULL: none */
+  const char *headers;   /* JSON, opaque to the store: fields of its requests alone; NULL: none */
   const char *idempotency_key; /* NULL: none; not read back */
 } mp_event_row;
 
@@ -209,7 +209,7 @@ mp_code mp_store_finish(mp_store *store, const mp_finish *finish, bool *applied,
 mp_code mp_store_resend(mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms,
                         mp_error *err);
 
-/* ---- reading (outside or inside a transaction) ----------------------------------------------- */
+/* ---- reading (outside or inside a transaction) ---------------------------------------------- */
 
 typedef struct mp_delivery_row {
   int64_t event_id;

@@ -100,7 +100,7 @@ static inline void add_delivery(fixture *f, int64_t event, int64_t webhook, mp_d
   must(f, mp_store_delivery_insert(f->store, event, webhook, state, due_ms, lease, &f->err));
 }
 
-/* ---- reading one delivery -------------------------------------------------------------------- */
+/* ---- reading one delivery ------------------------------------------------------------------- */
 
 typedef struct seen {
   mp_delivery_row row; /* without its pointers */
@@ -130,7 +130,7 @@ static inline mp_delivery_state state_of(fixture *f, int64_t event, int64_t webh
   return look(f, event, webhook).row.state;
 }
 
-/* ---- claiming and finishing ------------------------------------------------------------------ */
+/* ---- claiming and finishing ----------------------------------------------------------------- */
 
 typedef struct claims {
   mp_claim items[64];

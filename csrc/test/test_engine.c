@@ -1,14 +1,12 @@
-/* The engine as a host's threads use it: emit from many threads, close, sharing, fork. Also what the
- * thread sanitizer looks at. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
+/* The engine as a host's threads use it: emit from many threads, close, sharing, fork. Also what
+ * the thread sanitizer looks at. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +14,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "engine/log.h"
 
-/* ---- a receiver ---------------------------------------------------------------------------------- */
+/* ---- a receiver ----------------------------------------------------------------------------- */
 
 typedef struct sink {
   int listener;
@@ -52,13 +52,15 @@ static void *run_sink(void *arg) {
   sink *s = arg;
   struct pollfd fds[MAX_PEERS + 1];
 
-  for (int i = 0; i <= MAX_PEERS; i++) fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+  for (int i = 0; i <= MAX_PEERS; i++)
+    fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};
   fds[0].fd = s->listener;
   while (!atomic_load(&s->stop)) {
     if (poll(fds, MAX_PEERS + 1, 20) <= 0) continue;
     if (fds[0].revents) {
       int fd = accept(s->listener, NULL, NULL), i = 1;
-      while (i <= MAX_PEERS && fds[i].fd >= 0) i++;
+      while (i <= MAX_PEERS && fds[i].fd >= 0)
+        i++;
       assert_true(i <= MAX_PEERS);
       fds[i].fd = fd;
       fds[i].revents = 0;
@@ -95,7 +97,7 @@ static void stop_sink(sink *s) {
   free(s);
 }
 
-/* ---- an engine ----------------------------------------------------------------------------------- */
+/* ---- an engine ------------------------------------------------------------------------------ */
 
 static char folder[64];
 
@@ -197,7 +199,7 @@ static long long stat(mp_engine *e, const char *name) {
   return value;
 }
 
-/* ---- tests --------------------------------------------------------------------------------------- */
+/* ---- tests ---------------------------------------------------------------------------------- */
 
 #define THREADS 4
 #define EACH    250
@@ -219,7 +221,8 @@ static void emits_from_many_threads_are_all_delivered(void **state) {
   (void)state;
 
   add_webhook(e, s->port);
-  for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, emit_many, e);
+  for (int i = 0; i < THREADS; i++)
+    pthread_create(&threads[i], NULL, emit_many, e);
   for (int i = 0; i < THREADS; i++) {
     void *message;
     pthread_join(threads[i], &message);
@@ -243,7 +246,8 @@ static void close_is_bounded_and_keeps_what_hangs(void **state) {
   for (int i = 0; i < 20; i++) {
     assert_int_equal(emit(e, "entry.create", true, NULL, NULL, &err), MP_OK);
   }
-  while (atomic_load(&s->requests) < 8) usleep(1000);
+  while (atomic_load(&s->requests) < 8)
+    usleep(1000);
   before = mp_mono_ms();
   assert_int_equal(mp_engine_close(e, 50, &err), MP_ETIMEDOUT);
   assert_true(mp_mono_ms() - before < 5000);
@@ -307,8 +311,13 @@ static void a_forked_child_is_told(void **state) {
 }
 
 static void a_bad_definition_is_refused(void **state) {
-  static const char *const bad[] = {"", "{", "[]", "{\"url\":7}", "{\"url\":\"http://a/\"}",
-                                    "{\"url\":\"http://a/\",\"events\":[\"entry.*\"],\"concurrency\":\"x\"}"};
+  static const char *const bad[] = {
+      "",
+      "{",
+      "[]",
+      "{\"url\":7}",
+      "{\"url\":\"http://a/\"}",
+      "{\"url\":\"http://a/\",\"events\":[\"entry.*\"],\"concurrency\":\"x\"}"};
   mp_engine *e = open_engine(1000);
   (void)state;
 

@@ -8,7 +8,7 @@
 #include "base/process.h"
 #include "test/store_fixture.h"
 
-/* ---- names and locations --------------------------------------------------------------------- */
+/* ---- names and locations -------------------------------------------------------------------- */
 
 static void state_names_round_trip(void **state) {
   mp_delivery_state parsed;
@@ -51,7 +51,7 @@ static void memory_store_works(void **state) {
   assert_int_not_equal(access(":memory:", F_OK), 0);
 }
 
-/* ---- transactions ---------------------------------------------------------------------------- */
+/* ---- transactions --------------------------------------------------------------------------- */
 
 static int64_t events_in(fixture *f) {
   mp_store_counts counts;
@@ -155,7 +155,7 @@ static void a_locked_store_is_busy_and_then_works(void **state) {
   mp_store_close(other.store);
 }
 
-/* ---- engines --------------------------------------------------------------------------------- */
+/* ---- engines -------------------------------------------------------------------------------- */
 
 static int64_t join(fixture *f, const char *host, int64_t pid, int64_t start, int64_t now_ms,
                     unsigned expected_slot) {
@@ -363,7 +363,7 @@ static void reap_frees_what_dead_engines_held(void **state) {
   commit(f);
 }
 
-/* ---- webhooks -------------------------------------------------------------------------------- */
+/* ---- webhooks ------------------------------------------------------------------------------- */
 
 typedef struct webhooks {
   int64_t ids[8];

@@ -34,7 +34,7 @@ static unsigned next_random(unsigned below) {
   return (unsigned)(seed >> 33) % below;
 }
 
-/* ---- the child ------------------------------------------------------------------------------- */
+/* ---- the child ------------------------------------------------------------------------------ */
 
 static int64_t join(fixture *f, int64_t *newest) {
   char host[MP_HOST_SIZE];
@@ -82,7 +82,7 @@ static void write_until_killed(fixture *f, int out) {
   }
 }
 
-/* ---- the parent ------------------------------------------------------------------------------ */
+/* ---- the parent ----------------------------------------------------------------------------- */
 
 static void nap_us(long us) {
   struct timespec t = {us / 1000000, us % 1000000 * 1000};

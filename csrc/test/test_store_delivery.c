@@ -1,7 +1,7 @@
 /* The store: events, and the life of a delivery. */
 #include "test/store_fixture.h"
 
-/* ---- events ---------------------------------------------------------------------------------- */
+/* ---- events --------------------------------------------------------------------------------- */
 
 typedef struct events {
   int64_t ids[16];
@@ -120,7 +120,7 @@ static void an_expired_key_that_is_still_there_does_not_count(void **state) {
   commit(f);
 }
 
-/* ---- claiming -------------------------------------------------------------------------------- */
+/* ---- claiming ------------------------------------------------------------------------------- */
 
 static void claims_take_the_longest_due_first(void **state) {
   fixture *f = *state;
@@ -235,7 +235,7 @@ static void two_connections_never_claim_the_same(void **state) {
   mp_store_close(other.store);
 }
 
-/* ---- inserting and finishing ----------------------------------------------------------------- */
+/* ---- inserting and finishing ---------------------------------------------------------------- */
 
 typedef struct attempts {
   int count;
@@ -409,7 +409,7 @@ static void finish_settles_by_the_webhook(void **state) {
   assert_int_equal(state_of(f, 2, gone), MP_DELIVERED);
 }
 
-/* ---- sending again --------------------------------------------------------------------------- */
+/* ---- sending again -------------------------------------------------------------------------- */
 
 static void resend_starts_anew_and_keeps_history(void **state) {
   fixture *f = *state;

@@ -11,7 +11,7 @@
 
 #include "test/store_fixture.h"
 
-/* ---- faults ---------------------------------------------------------------------------------- */
+/* ---- faults --------------------------------------------------------------------------------- */
 
 static long fault_after = -1; /* calls until the fault; -1: none */
 static bool fault_hit;
@@ -61,7 +61,7 @@ static void *faulty_realloc(void *p, int n) {
   return memory.xRealloc(p, n);
 }
 
-/* ---- what is done under faults, and what must hold afterwards -------------------------------- */
+/* ---- what is done under faults, and what must hold afterwards ------------------------------- */
 
 #define GROUP  20
 #define GROUPS 4

@@ -82,7 +82,7 @@ static void works(fixture *f) {
   f->store = NULL;
 }
 
-/* ---- what is not a file for a store ---------------------------------------------------------- */
+/* ---- what is not a file for a store --------------------------------------------------------- */
 
 static void a_directory_is_refused(void **state) {
   fixture *f = *state;
@@ -157,7 +157,7 @@ static void what_may_not_be_read_or_written_is_refused(void **state) {
   assert_int_equal(status, 0);
 }
 
-/* ---- what is made ---------------------------------------------------------------------------- */
+/* ---- what is made --------------------------------------------------------------------------- */
 
 static void a_new_store_is_for_its_owner_alone(void **state) {
   fixture *f = *state;
@@ -267,7 +267,7 @@ static void processes_may_make_it_together(void **state) {
   }
 }
 
-/* ---- what is not ours, or not whole ---------------------------------------------------------- */
+/* ---- what is not ours, or not whole --------------------------------------------------------- */
 
 static void garbage_is_refused(void **state) {
   fixture *f = *state;

@@ -244,10 +244,11 @@ function webhook.check(definition, where, context, options)
     given[key] = value
   end
   for _, key in ipairs(NAMES) do
-    local value, message = given[key], nil
+    local value = given[key]
     if value == json.null and OPTIONAL[key] then
       result[key] = partial and json.null or nil
     elseif value ~= nil then
+      local message
       result[key], message = fields[key](value, where .. "." .. key, context)
       if message then return nil, message, "EINVAL" end
     elseif not partial and (key == "name" or key == "url" or key == "events") then

@@ -89,7 +89,9 @@ describe("models", function()
   end)
 
   it("have media with every key of the documentation, whatever the deployment's file leaves out", function()
-    local all = kinds { ["plugins::upload.file"] = { attributes = { name = { type = "string" }, url = { type = "string", private = true } } } }
+    local all = kinds { ["plugins::upload.file"] = {
+      attributes = { name = { type = "string" }, url = { type = "string", private = true } },
+    } }
     local file = all["plugins::upload.file"]
     for _, name in ipairs { "id", "name", "hash", "sha256", "ext", "mime", "size", "provider", "provider_metadata",
       "created_at", "updated_at" } do
@@ -116,20 +118,21 @@ describe("models", function()
     assert.is_true(schema:model("plugins::users-permissions.user").user)
   end)
 
+  local ADDRESS = '{"attributes":{"contact":{"type":"component","component":"default.contact"}}}'
   local layouts = {
     ["v3 project"] = {
-      ["api/address/models/Address.settings.json"] = '{"attributes":{"contact":{"type":"component","component":"default.contact"}}}',
+      ["api/address/models/Address.settings.json"] = ADDRESS,
       ["components/default/contact.json"] = '{"attributes":{"phone":{"type":"string"}}}',
       ["extensions/users-permissions/models/User.settings.json"] = '{"attributes":{"phone":{"type":"string"}}}',
       ["node_modules/x/models/y.settings.json"] = "not JSON",
     },
     ["v4 project"] = {
-      ["src/api/address/content-types/address/schema.json"] = '{"attributes":{"contact":{"type":"component","component":"default.contact"}}}',
+      ["src/api/address/content-types/address/schema.json"] = ADDRESS,
       ["src/components/default/contact.json"] = '{"attributes":{"phone":{"type":"string"}}}',
       ["src/extensions/users-permissions/content-types/user/schema.json"] = '{"attributes":{"phone":{"type":"string"}}}',
     },
     ["flat folder"] = {
-      ["address.settings.json"] = '{"attributes":{"contact":{"type":"component","component":"default.contact"}}}',
+      ["address.settings.json"] = ADDRESS,
       ["component.default.contact.json"] = '{"attributes":{"phone":{"type":"string"}}}',
       ["plugin.users-permissions.user.settings.json"] = '{"attributes":{"phone":{"type":"string"}}}',
       ["notes.json"] = '{"other":1}',

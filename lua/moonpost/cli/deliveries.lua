@@ -21,12 +21,12 @@ end
 
 -- The JSON text goes into the envelope as it is: numbers keep their digits.
 local function envelope(args)
-  local slots, text, message, code = {}, nil, nil, nil
+  local slots = {}
   for _, slot in ipairs { "entry", "media" } do
     if args[slot] then slots[#slots + 1] = { slot, args[slot] } end
     local path = args[slot .. "_file"]
     if path then
-      text, message, code = read_all(path)
+      local text, message, code = read_all(path)
       if not text then return nil, message, code end
       slots[#slots + 1] = { slot, text }
     end
@@ -34,8 +34,7 @@ local function envelope(args)
   local parts = { '{"event":' .. quoted(args.event) }
   if args.model then parts[#parts + 1] = '"model":' .. quoted(args.model) end
   for _, slot in ipairs(slots) do
-    local ok
-    ok, message, code = core.check_json(slot[2])
+    local ok, message, code = core.check_json(slot[2])
     if not ok then return nil, ("--%s: %s"):format(slot[1], message), code end
     parts[#parts + 1] = ('"%s":%s'):format(slot[1], slot[2])
   end
