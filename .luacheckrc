@@ -1,0 +1,7 @@
+-- What runs on Lua 5.4 and on LuaJIT alike; what only one of them has is looked for with rawget or named at its place.
+std = "min"
+max_line_length = 140
+exclude_files = { "build", "build.luarocks" }
+read_globals = { table = { fields = { "unpack" }, other_fields = true } }
+files["spec"] = { std = "min+busted" }
+files["examples/**/config/server.lua"] = { read_globals = { "env" } }

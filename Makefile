@@ -1,0 +1,31 @@
+# The commands a person types. Each is one or two lines; what is longer stands in scripts/.
+.PHONY: deps build demo test lint env format clean
+.NOTPARALLEL:
+
+# The specs, the demo and the tools find their modules by themselves; the caller's Lua settings stay outside.
+unexport LUA_INIT LUA_INIT_5_4 LUA_PATH LUA_PATH_5_4 LUA_CPATH LUA_CPATH_5_4 LUAROCKS_CONFIG
+
+deps:
+	@scripts/deps.sh
+
+build:
+	@scripts/build.sh build -DCMAKE_BUILD_TYPE=Release
+
+demo: deps build
+	@scripts/demo.sh
+
+test: deps build
+	@scripts/test.sh
+
+lint: deps
+	@scripts/lint.sh
+
+# eval "$(make -s env)"
+env:
+	@scripts/env.sh
+
+format:
+	@find csrc -name '*.[ch]' -exec clang-format-14 -i {} +
+
+clean:
+	@rm -rf build build.luarocks

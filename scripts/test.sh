@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Every suite: the C units and the specs, on both Luas, under sanitizers and a greedy garbage collector. Needs make build.
+# Ends with "N passed, N failed, N skipped"; the exit status is 0 when nothing failed and every suite ran.
+set -u
+cd "$(dirname "$0")/.."
+unset LUA_INIT LUA_INIT_5_4 LUA_PATH LUA_PATH_5_4 LUA_CPATH LUA_CPATH_5_4 LD_PRELOAD MOONPOST_BUILD
+export CMOCKA_MESSAGE_OUTPUT=TAP
+
+logs=build/test
+rm -rf "$logs"
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0
+
+# suite NAME COMMAND...: runs it and adds its TAP to the sums.
+suite() {
+  local name=$1 file code=0 start=$SECONDS p f s reports
+  shift
+  file=$logs/$(tr -cs '[:alnum:]\n' '-' <<<"$name")
+  mkdir -p "$file.san"
+  SANITIZER_LOGS=$file.san "$@" >"$file.log" 2>"$file.err" </dev/null || code=$?
+  : >"$file.details"
+  read -r p f s < <(awk -v details="$file.details" -f scripts/tap.awk "$file.log")
+
+  reports=$(sanitizer_reports "$file.san")
+  if [ -n "$reports" ]; then
+    f=$((f + 1))
+    printf '%s\n' "$reports" | sed 's/^/  /' >>"$file.details"
+  fi
+  if [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
+    f=1
+    { echo "  ended with status $code:"; tail -n 30 "$file.log" "$file.err" | sed 's/^/    /'; } >>"$file.details"
+  elif [ $((p + f + s)) -eq 0 ]; then
+    f=1
+    echo "  ran no test" >>"$file.details"
+  fi
+  printf '%-34s %4d passed, %d failed, %d skipped  (%d s)\n' "$name" "$p" "$f" "$s" $((SECONDS - start))
+  sort -u "$file.details" >"$file.sorted"
+  if [ "$f" -ne 0 ]; then cat "$file.details"; else cat "$file.sorted"; fi
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# What the sanitizers wrote in the specs' processes. Of the leaks those count that have the core on their stack: the
+# interpreter, the loader and the tools that specs start are not ours.
+sanitizer_reports() {
+  local report
+  find "$1" -type f -size +0 | while read -r report; do
+    if grep -q 'LeakSanitizer: detected' "$report"; then
+      awk 'BEGIN { RS = ""; ORS = "\n\n" } /leak of/ && /\/csrc\/|core\.so/' "$report"
+    else
+      head -n 100 "$report"
+    fi
+  done
+}
+
+# The interpreter with a sanitizer's run-time library. The loader takes it, not LD_PRELOAD, for a shell must not inherit it. Its
+# name is that of this script, so that the specs start their programs with it too.
+wrapper() {
+  local path=build/$1/lua lua loader
+  lua=$(command -v lua5.4)
+  loader=$(ldd "$lua" | grep -o '/[^ ]*/ld-linux[^ ]*')
+  cat >"$path" <<EOF
+#!/usr/bin/env bash
+exec $loader --argv0 "\$0" --preload $(gcc -print-file-name="lib$1.so") $lua "\$@"
+EOF
+  chmod +x "$path"
+}
+
+units() {
+  (cd "build/$1" && ctest --verbose --parallel 2)
+}
+
+specs() {
+  local interpreter=$1
+  shift
+  "$interpreter" "$(command -v busted)" --ignore-lua --output=TAP "$@"
+}
+
+sanitized() {
+  local common="log_path=$PWD/$SANITIZER_LOGS/report:exitcode=0"
+  MOONPOST_BUILD=build/$1 MOONPOST_KILLS=20 MOONPOST_PROPERTY_ENTRIES=1000 \
+    ASAN_OPTIONS=$common:detect_leaks=1 UBSAN_OPTIONS=$common:print_stacktrace=1 \
+    TSAN_OPTIONS=$common:report_signal_unsafe=0 \
+    specs "build/$1/lua" --cpath="build/$1/lua5.4/?.so"
+}
+
+for kind in asan tsan; do
+  flags=address,undefined
+  [ $kind = asan ] || flags=thread
+  scripts/build.sh build/$kind -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMP_LUAJIT=OFF -DMP_SANITIZE=$flags || exit 1
+  wrapper $kind
+done
+
+suite "C units, ASan and UBSan" units asan
+suite "C units, TSan" units tsan
+suite "specs, Lua 5.4" specs lua5.4
+suite "specs, LuaJIT" specs luajit --run=luajit
+suite "specs, Lua 5.4, greedy collector" env MOONPOST_KILLS=20 MOONPOST_PROPERTY_ENTRIES=2000 \
+  lua5.4 "$(command -v busted)" --ignore-lua --output=TAP --helper=spec/support/collector.lua
+suite "specs, Lua 5.4, ASan and UBSan" sanitized asan
+suite "specs, Lua 5.4, TSan" sanitized tsan
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
