@@ -9,6 +9,7 @@
 #include "engine/internal.h"
 
 #define TRIGGER_EVENT "trigger-test"
+#define MAX_ANSWER    ((size_t)64 << 20) /* bytes of one call's JSON */
 
 /* ---- the frame ------------------------------------------------------------------------------ */
 
@@ -19,7 +20,7 @@ static mp_call *new_call(mp_code (*run)(mp_engine *, mp_call *, mp_error *), mp_
     return NULL;
   }
   call->run = run;
-  mp_buf_init(&call->out, MP_BUF_NO_LIMIT);
+  mp_buf_init(&call->out, MAX_ANSWER);
   return call;
 }
 
@@ -49,8 +50,27 @@ static void next_element(mp_buf *out) {
 
 /* ---- wait ----------------------------------------------------------------------------------- */
 
+/* A host that asks again and again with a short timeout leaves a waiter behind each time. */
+static void drop_abandoned(mp_engine *e) {
+  mp_list kept = {0};
+
+  for (mp_node *n; (n = mp_list_pop(&e->waiters)) != NULL;) {
+    mp_call *call = MP_CONTAINER(n, mp_call, node);
+    bool abandoned;
+    pthread_mutex_lock(&e->lock);
+    abandoned = call->ticket.abandoned;
+    pthread_mutex_unlock(&e->lock);
+    if (abandoned)
+      mp_call_free(call);
+    else
+      mp_list_push(&kept, n);
+  }
+  e->waiters = kept;
+}
+
 static mp_code run_wait(mp_engine *e, mp_call *call, mp_error *err) {
   (void)err;
+  drop_abandoned(e);
   call->deferred = true;
   mp_list_push(&e->waiters, &call->node);
   return MP_OK;

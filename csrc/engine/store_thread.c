@@ -157,7 +157,10 @@ static mp_phase take(mp_engine *e, mp_list *calls) {
     int64_t now = mp_mono_ms(), at;
     if (e->emits.head || e->calls.head || e->finished.head) break;
     if (e->phase != e->seen_phase) break;
-    if (e->phase == MP_CLOSING && e->leased == 0 && !e->taken_finished.head) break;
+    if (e->phase == MP_CLOSING && e->leased == 0 && !e->taken_finished.head &&
+        !e->taken_emits.head) {
+      break;
+    }
     at = wake_at(e, now);
     if (at <= now) break;
     sleep_until(e, at);

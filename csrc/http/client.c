@@ -279,6 +279,12 @@ static void end(slot *s, mp_result *result) {
   mp_list_push(&c->idle, &s->node);
 }
 
+/* An HTTP/2 server may answer before it has read the whole request and then reset the stream; the
+ * answer counts all the same (RFC 9113 section 8.1). */
+static bool answered_early(const slot *s, CURLcode code) {
+  return code == CURLE_HTTP2_STREAM && s->head_complete;
+}
+
 static void complete(slot *s, CURLcode code) {
   mp_result result = {.error = ""};
   char text[64];
@@ -288,7 +294,7 @@ static void complete(slot *s, CURLcode code) {
   if (s->head_bytes > RESPONSE_HEAD) {
     result.error_class = "response";
     result.error = "the response's header fields are over 64 KiB";
-  } else if (code != CURLE_OK && !s->cut) {
+  } else if (code != CURLE_OK && !s->cut && !answered_early(s, code)) {
     result.error_class = class_of(code);
     result.error = s->error[0] ? s->error : curl_easy_strerror(code);
   } else if (!s->head_complete) {

@@ -42,7 +42,7 @@ typedef struct source {
   const char *what; /* the error; NULL: none */
   char own_what[80];
   char path[MAX_PATH]; /* of the error, without root */
-  bool path_full;      /* "..." stands for its outer steps */
+  bool path_full;      /* MP_PATH_CUT stands for its outer steps */
 } source;
 
 static const char registry_key = 0;
@@ -61,10 +61,10 @@ static bool within(source *s, const char *step, size_t len) {
   size_t rest = strlen(s->path);
 
   if (s->path_full) return false;
-  if (len + rest + sizeof "..." > sizeof s->path) {
+  if (len + rest + sizeof MP_PATH_CUT > sizeof s->path) {
     s->path_full = true;
-    step = "...";
-    len = 3;
+    step = MP_PATH_CUT;
+    len = strlen(MP_PATH_CUT);
   }
   memmove(s->path + len, s->path, rest + 1);
   memcpy(s->path, step, len);

@@ -50,8 +50,8 @@ static void add_path(const mp_json *j, char *out, size_t size) {
     size_t len;
     if (f->object ? !f->key.data : f->index == 0) continue;
     len = f->object ? mp_path_key(step, f->key.data, f->key.len) : mp_path_index(step, f->index);
-    if (n + len + sizeof "..." > size) {
-      memcpy(out + n, "...", sizeof "...");
+    if (n + len + sizeof MP_PATH_CUT > size) {
+      memcpy(out + n, MP_PATH_CUT, sizeof MP_PATH_CUT);
       return;
     }
     memcpy(out + n, step, len + 1);

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-#define MP_PATH_STEP 72 /* bytes of a step, with its NUL */
+#define MP_PATH_STEP 72      /* bytes of a step, with its NUL */
+#define MP_PATH_CUT  "[...]" /* for the steps that are too many to show */
 
 /* ".key", or ["key"] when it is no identifier: shortened when long, a question mark for each byte
  * that is no printable UTF-8. Returns the length. */
