@@ -100,6 +100,14 @@ describe("the command moonpost", function()
     assert(receiver:wait_for(2))
   end)
 
+  it("webhooks take events in one word, and --config stands before or after the command", function()
+    local config = dir .. "/shop/config/server.lua"
+    local webhook = json("--config", config, "webhooks", "add", "--name", "a", "--url", receiver:url "/", "--event",
+      "entry.create,media.*", "--json")
+    assert.same({ "entry.create", "media.*" }, webhook.events)
+    assert.equal(1, #json("webhooks", "list", "--config", config, "--json"))
+  end)
+
   it("emit reads files", function()
     local path = temp.write(dir .. "/entry.json", '{"id":1}')
     local output = ok("emit", "entry.update", "--model", "address", "--entry-file", path)

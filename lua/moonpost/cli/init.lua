@@ -33,7 +33,7 @@ local function webhook_options(command, required)
     url:count(1)
   end
   command:option("--header", "A header field, \"Name: value\"; may be repeated."):count "*"
-  command:option("--event", "An event, entry.*, or *; may be repeated."):count(required and "+" or "*")
+  command:option("--event", "Events, entry.*, or *, with commas between them; may be repeated."):count(required and "+" or "*")
   command:option("--model", "Only this model's events; may be repeated."):count "*"
 end
 
@@ -91,6 +91,7 @@ local function new_parser()
     io.stdout:write("moonpost ", moonpost._VERSION, "\n")
     os.exit(0)
   end)
+  parser:option("-c --config", "The config file (default: $MOONPOST_CONFIG, or config/server.lua).")
   json_flag(parser:command("init", "Write a commented config, a model and a script folder."))
     :argument("dir", "The folder, made if it is missing.")
   json_flag(parser:command("check", "Check a config, offline.")):argument("file", "The config file.")

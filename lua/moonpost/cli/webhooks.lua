@@ -75,7 +75,10 @@ local function fields_of(args)
   local headers, message, code = headers_of(args)
   if message then return nil, message, code end
   local fields = { name = args.name, url = args.url, headers = headers }
-  if #args.event > 0 then fields.events = args.event end
+  for _, words in ipairs(args.event) do
+    fields.events = fields.events or {}
+    for event in words:gmatch "[^,%s]+" do fields.events[#fields.events + 1] = event end
+  end
   if #args.model > 0 then fields.models = args.model end
   return fields
 end
