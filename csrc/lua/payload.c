@@ -235,8 +235,7 @@ static int sanitize_with(lua_State *L, bool json) {
 }
 
 /* sanitize(schema, name, value, { keep_unknown =, keep_users = }) -> text, dropped | nil, message,
- * code. dropped: { ["uid: key"] = count } of the keys that the models do not have, or nil for none.
- */
+ * code. dropped: { ["uid: key"] = count } of the keys that the models do not have; nil: none. */
 static int sanitize(lua_State *L) {
   return sanitize_with(L, false);
 }

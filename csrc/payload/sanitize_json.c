@@ -89,8 +89,7 @@ static void array(source *s, const mp_rule *rule) {
   mp_buf_add_char(s->out, ']');
 }
 
-/* Recursion is bounded: the reader fails at MP_JSON_MAX_DEPTH, and a failed reader reads no more.
- */
+/* Recursion is bounded: the reader fails at MP_JSON_MAX_DEPTH and then reads no more. */
 static void value(source *s, const mp_rule *rule) {
   mp_json_type type = mp_json_type_of(&s->reader);
   mp_span raw;

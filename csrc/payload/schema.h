@@ -1,6 +1,6 @@
 /* Content types, compiled for the sanitizer: for each model, what becomes of each of its keys.
- * Built once by the host's thread, immutable after mp_schema_finish; then any thread may read it.
- */
+ * Built once by the host's thread, immutable after mp_schema_finish: then any thread may read
+ * it. */
 #ifndef MP_PAYLOAD_SCHEMA_H
 #define MP_PAYLOAD_SCHEMA_H
 

@@ -1,5 +1,5 @@
-/* UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF. No state, any thread.
- */
+/* UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing over U+10FFFF. No state; any
+ * thread. */
 #ifndef MP_PAYLOAD_UTF8_H
 #define MP_PAYLOAD_UTF8_H
 

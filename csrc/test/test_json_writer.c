@@ -38,8 +38,7 @@ static void test_strings(void **state) {
   expect_written("\xF0\x9F\x8C\x99\n\xE6\x97\xA5", 8, "\"\xF0\x9F\x8C\x99\\n\xE6\x97\xA5\"");
 }
 
-/* An odd byte at any place of a string of any small length: found, and what is written reads back.
- */
+/* An odd byte at any place of a short string is found, and what is written reads back. */
 static void test_odd_byte_anywhere(void **state) {
   static const char odd[] = {'"', '\\', '\n', '\0', 0x1f};
   static const char bad[] = {'\x80', '\xC3', '\xFF', '\xF0'};

@@ -238,8 +238,7 @@ static void test_morphs(void **state) {
 
 /* ---- refusals ------------------------------------------------------------------------------- */
 
-/* What is not sent is checked as well, and of what is refused nothing stays behind what was there.
- */
+/* What is not sent is checked as well, and of what is refused nothing stays in the buffer. */
 static void test_refused(void **state) {
   static const example cases[] = {
       {"{\"id\":1,\"secret\":[01]}",
