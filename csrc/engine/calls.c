@@ -215,7 +215,7 @@ static mp_code run_update(mp_engine *e, mp_call *call, mp_error *err) {
 static mp_code run_delete(mp_engine *e, mp_call *call, mp_error *err) {
   mp_code code = check_writable(e, call->id, err);
   if (code == MP_OK) code = run_webhook(e, call, err);
-  if (code == MP_OK) code = mp_store_webhook_delete(e->store, call->id, mp_wall_ms(), err);
+  if (code == MP_OK) code = mp_store_webhook_delete(e->store, call->id, err);
   return code;
 }
 

@@ -8,13 +8,14 @@
 #include "base/clock.h"
 #include "engine/internal.h"
 
-#define MAX_EVENTS      512                /* in one transaction */
-#define MAX_ROWS        4096               /* deliveries inserted in one transaction */
-#define MAX_CLAIMS      1024               /* in one transaction */
-#define CLAIM_TURN      64                 /* of one lane before the next has its turn */
-#define MAX_LEASED      4096               /* in memory, all lanes together ... */
-#define MAX_LEASED_SIZE ((size_t)64 << 20) /* ... and the bytes of their bodies */
-#define RETRY_MS        500                /* after a transaction failed */
+#define MAX_EVENTS         512                /* in one transaction */
+#define MAX_ROWS           4096               /* deliveries inserted in one transaction */
+#define MAX_CLAIMS         1024               /* in one transaction */
+#define CLAIM_TURN         64                 /* of one lane before the next has its turn */
+#define MAX_LEASED         4096               /* in memory, all lanes together ... */
+#define MAX_LEASED_SIZE    ((size_t)64 << 20) /* ... and the bytes of their bodies */
+#define MAX_RETRY_AFTER_MS ((int64_t)24 * 60 * 60 * 1000) /* what a receiver may ask for */
+#define RETRY_MS           500                            /* after a transaction failed */
 
 typedef struct batch {
   mp_list emits;  /* of mp_emit: in this transaction */
@@ -65,6 +66,7 @@ static void unlease(mp_engine *e, mp_delivery *d) {
 
 static void judge(mp_engine *e, const mp_delivery *d, int64_t now_ms, mp_finish *f) {
   int64_t delay = 0;
+  int64_t asked = d->retry_after_ms < MAX_RETRY_AFTER_MS ? d->retry_after_ms : MAX_RETRY_AFTER_MS;
 
   *f = (mp_finish){.event_id = d->event->row.id,
                    .webhook_id = d->lane->webhook_id,
@@ -76,9 +78,32 @@ static void judge(mp_engine *e, const mp_delivery *d, int64_t now_ms, mp_finish 
   if (!d->attempt.error_class)
     f->state = MP_DELIVERED;
   else if (mp_retry_next(&d->webhook->retry, d->attempts + 1, next_random(e), &delay))
-    f->due_ms = now_ms + delay;
+    f->due_ms = now_ms + (delay > asked ? delay : asked);
   else
     f->state = MP_DEAD;
+}
+
+/* What an answer says about the whole lane: a receiver that asked for time gets it from every
+ * delivery, one that is gone for good (410) gets none any more. */
+static mp_code heed(mp_engine *e, const mp_delivery *d, const mp_finish *f, mp_error *err) {
+  const mp_webhook *w = d->lane->webhook;
+  mp_webhook_row row;
+  mp_code code = MP_OK;
+
+  if (d->retry_after_ms > 0) {
+    code = mp_store_webhook_hold(e->store, d->lane->webhook_id, f->due_ms, err);
+    e->reload = true;
+  }
+  if (d->attempt.status != 410 || !w || !w->enabled || code != MP_OK) return code;
+  row = (mp_webhook_row){.id = w->id,
+                         .from_config = w->from_config,
+                         .name = w->name,
+                         .definition = w->from_config ? NULL : w->definition,
+                         .updated_ms = mp_wall_ms()};
+  e->reload = true;
+  mp_log(e->settings->log_level, MP_LOG_WARN,
+         "webhook %lld is disabled: its receiver answered 410 Gone", (long long)w->id);
+  return mp_store_webhook_update(e->store, &row, err);
 }
 
 static mp_code finish_all(mp_engine *e, int64_t now_ms, mp_error *err) {
@@ -89,6 +114,7 @@ static mp_code finish_all(mp_engine *e, int64_t now_ms, mp_error *err) {
     bool applied;
     judge(e, d, now_ms, &f);
     code = mp_store_finish(e->store, &f, &applied, err);
+    if (code == MP_OK && applied && d->attempted) code = heed(e, d, &f, err);
     d->due_ms = f.state == MP_WAITING ? f.due_ms : INT64_MAX;
     d->state = f.state;
     d->applied = applied;
@@ -127,7 +153,8 @@ static mp_code insert_delivery(mp_engine *e, batch *b, mp_lane *lane, mp_event *
 
   if (!lane->webhook->enabled) {
     state = MP_HELD;
-  } else if (lane->next_due_ms > b->now_ms && room_of(e, lane) > 0) {
+  } else if (lane->next_due_ms > b->now_ms && atomic_load(&lane->hold_ms) <= b->now_ms &&
+             room_of(e, lane) > 0) {
     /* Nothing older waits: it is leased with its insert, which saves a claim. */
     state = MP_LEASED;
     lease_id = next_lease(e);
@@ -137,7 +164,12 @@ static mp_code insert_delivery(mp_engine *e, batch *b, mp_lane *lane, mp_event *
   if (code != MP_OK) return code;
   b->rows++;
   if (state == MP_LEASED) return lease(e, b, lane, event, lease_id, 0, err);
-  if (state == MP_WAITING && b->now_ms < lane->next_due_ms) lane->next_due_ms = b->now_ms;
+  if (state == MP_WAITING && b->now_ms < lane->next_due_ms) {
+    lane->next_due_ms = b->now_ms;
+    if (lane->next_due_ms < atomic_load(&lane->hold_ms)) {
+      lane->next_due_ms = atomic_load(&lane->hold_ms);
+    }
+  }
   return MP_OK;
 }
 
@@ -288,6 +320,11 @@ void mp_commit_batch(mp_engine *engine, bool claim) {
   e->failing = false;
   e->retry_at = 0;
   atomic_fetch_add(&e->commits, 1);
+  if (e->reload) {
+    e->reload = mp_registry_load(e, &err) != MP_OK;
+    if (e->reload)
+      mp_log(e->settings->log_level, MP_LOG_ERROR, "reading the webhooks: %s", err.message);
+  }
   atomic_fetch_add(&e->accepted, b.events);
   forget_finished(e);
   mp_delivery_hand(e, &b.leased);

@@ -104,7 +104,7 @@ static void start_turns(mp_engine *e) {
     d = MP_CONTAINER(lane->queue.head, mp_delivery, node);
     if (lane->active >= d->webhook->concurrency) continue; /* comes back when one of its own ends */
     mp_list_pop(&lane->queue);
-    if (atomic_load(&lane->stopped))
+    if (atomic_load(&lane->stopped) || atomic_load(&lane->hold_ms) > mp_wall_ms())
       mp_list_push(&e->outcomes, &d->node); /* given back without an attempt */
     else if (start(e, d))
       lane->active++;

@@ -101,6 +101,7 @@ struct mp_engine {
   int64_t next_look;   /* monotonic ms: what did other processes do? */
   int64_t retry_at;    /* monotonic ms before which what failed is not tried again */
   bool failing;        /* the last transaction failed */
+  bool reload;         /* a transaction changed webhooks */
 
   /* hand-over to the delivery thread */
   pthread_t delivery_thread;

@@ -41,6 +41,7 @@ mp_lane *mp_lanes_add(mp_lanes *lanes, int64_t webhook_id) {
   lane->webhook_id = webhook_id;
   lane->next_due_ms = INT64_MAX;
   atomic_init(&lane->stopped, false);
+  atomic_init(&lane->hold_ms, 0);
   memmove(lanes->items + at + 1, lanes->items + at, (lanes->count - at) * sizeof *lanes->items);
   lanes->items[at] = lane;
   lanes->count++;
@@ -87,6 +88,7 @@ void mp_delivery_record(mp_delivery *delivery, const mp_result *result) {
   char *text = error + result->response_len ? malloc(error + result->response_len) : NULL;
 
   delivery->attempted = true;
+  delivery->retry_after_ms = result->retry_after_s * 1000;
   delivery->attempt = (mp_attempt){.at_ms = result->at_ms,
                                    .duration_us = result->duration_us,
                                    .status = result->status,

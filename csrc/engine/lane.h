@@ -24,7 +24,9 @@ typedef struct mp_lane {
   bool seen;           /* while the webhooks are read anew */
 
   /* both */
-  atomic_bool stopped; /* disabled or deleted: what is queued is given back */
+  atomic_bool stopped;  /* disabled or deleted: what is queued is given back */
+  atomic_llong hold_ms; /* wall clock: until then too, for the receiver asked for it; written by the
+                           store thread */
 
   /* delivery thread */
   mp_list queue; /* of mp_delivery, in claim order */
@@ -62,7 +64,8 @@ typedef struct mp_delivery {
   /* Written by the delivery thread before it hands the delivery back. */
   bool attempted;
   mp_attempt attempt;
-  char *text; /* holds attempt.error and attempt.response; NULL for none */
+  int64_t retry_after_ms; /* how long the receiver asked to be left alone; 0: it did not */
+  char *text;             /* holds attempt.error and attempt.response; NULL for none */
 
   /* Written by the store thread when it finishes the delivery. */
   mp_delivery_state state;

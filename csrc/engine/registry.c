@@ -87,6 +87,7 @@ static mp_code load_row(void *arg, const mp_webhook_row *stored, mp_error *err) 
     row.definition = endpoint->definition;
   }
   lane->seen = true;
+  atomic_store(&lane->hold_ms, row.hold_ms);
   if (same(lane->webhook, &row)) return MP_OK;
   if (mp_webhook_new(e->settings, &row, &webhook, &why) != MP_OK) {
     mp_log(e->settings->log_level, MP_LOG_ERROR, "webhook %lld is not used: %s", (long long)row.id,

@@ -308,6 +308,11 @@ static void complete(slot *s, CURLcode code) {
       result.error = text;
     }
   }
+  if (result.error_class && (status == 429 || status == 503) && s->head_complete) {
+    curl_off_t seconds = 0; /* libcurl reads both forms, seconds and HTTP-date */
+    curl_easy_getinfo(s->easy, CURLINFO_RETRY_AFTER, &seconds);
+    result.retry_after_s = seconds;
+  }
   /* A status that came before the failure is worth showing. */
   if (status >= 200) result.status = (int)status;
   end(s, &result);

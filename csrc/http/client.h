@@ -54,6 +54,8 @@ typedef struct mp_result {
   const char *error;       /* a sentence; "" when error_class is NULL */
   const char *response;    /* the first bytes of the body */
   size_t response_len;     /* at most the client's response_keep */
+  int64_t retry_after_s;   /* Retry-After of a 429 or 503 (RFC 9110 section 10.2.3), as seconds from
+                              now; 0: none */
 } mp_result;
 
 /* arg is the one given to mp_client_start. */

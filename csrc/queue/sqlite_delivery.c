@@ -61,8 +61,8 @@ static mp_code find_due(mp_sqlite *s, int64_t webhook_id, int64_t now_ms, int li
   mp_code code = mp_sqlite_write(s, MP_SQL_DUE,
                                  "SELECT event_id FROM delivery INDEXED BY delivery_due "
                                  "WHERE webhook_id = ?1 AND state = 0 AND due_ms <= ?2 "
-                                 "AND EXISTS(SELECT 1 FROM webhook WHERE id = ?1 AND enabled = 1) "
-                                 "ORDER BY due_ms, event_id LIMIT ?3",
+                                 "AND EXISTS(SELECT 1 FROM webhook WHERE id = ?1 AND enabled = 1 "
+                                 "AND hold_ms <= ?2) ORDER BY due_ms, event_id LIMIT ?3",
                                  &q, err);
 
   *count = 0;
@@ -142,7 +142,8 @@ mp_code mp_sqlite_next_due(mp_store *store, int64_t webhook_id, int64_t *due_ms,
   sqlite3_stmt *q;
   mp_code code = mp_sqlite_read(
       s, MP_SQL_NEXT_DUE,
-      "SELECT due_ms FROM delivery INDEXED BY delivery_due WHERE webhook_id = ?1 AND state = 0 "
+      "SELECT max(due_ms, (SELECT hold_ms FROM webhook WHERE id = ?1)) "
+      "FROM delivery INDEXED BY delivery_due WHERE webhook_id = ?1 AND state = 0 "
       "AND EXISTS(SELECT 1 FROM webhook WHERE id = ?1 AND enabled = 1) ORDER BY due_ms LIMIT 1",
       &q, err);
 

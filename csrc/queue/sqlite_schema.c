@@ -52,7 +52,8 @@ static const struct {
      "CREATE TABLE webhook("
      "id INTEGER PRIMARY KEY AUTOINCREMENT, from_config INTEGER NOT NULL, name TEXT NOT NULL, "
      "definition TEXT, enabled INTEGER NOT NULL, created_ms INTEGER NOT NULL, "
-     "updated_ms INTEGER NOT NULL, CHECK (from_config = (definition IS NULL))) STRICT"},
+     "updated_ms INTEGER NOT NULL, hold_ms INTEGER NOT NULL DEFAULT 0, CHECK (from_config = "
+     "(definition IS NULL))) STRICT"},
     {"engine",
      "CREATE TABLE engine("
      "id INTEGER PRIMARY KEY AUTOINCREMENT, slot INTEGER NOT NULL, host TEXT NOT NULL, "

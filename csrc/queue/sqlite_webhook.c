@@ -10,8 +10,8 @@ mp_code mp_sqlite_webhooks(mp_store *store, mp_webhook_fn fn, void *arg, mp_erro
   bool row;
   mp_code code = mp_sqlite_read(
       s, MP_SQL_WEBHOOKS,
-      "SELECT id, from_config, name, definition, enabled, created_ms, updated_ms FROM webhook "
-      "ORDER BY id",
+      "SELECT id, from_config, name, definition, enabled, created_ms, updated_ms, hold_ms "
+      "FROM webhook ORDER BY id",
       &q, err);
 
   if (code != MP_OK) return code;
@@ -24,6 +24,7 @@ mp_code mp_sqlite_webhooks(mp_store *store, mp_webhook_fn fn, void *arg, mp_erro
         .enabled = sqlite3_column_int(q, 4) != 0,
         .created_ms = sqlite3_column_int64(q, 5),
         .updated_ms = sqlite3_column_int64(q, 6),
+        .hold_ms = sqlite3_column_int64(q, 7),
     };
     if ((code = fn(arg, &webhook, err)) != MP_OK) {
       mp_sqlite_end(q);
@@ -103,14 +104,25 @@ mp_code mp_sqlite_webhook_update(mp_store *store, const mp_webhook_row *row, mp_
   return code;
 }
 
-mp_code mp_sqlite_webhook_delete(mp_store *store, int64_t id, int64_t now_ms, mp_error *err) {
+mp_code mp_sqlite_webhook_hold(mp_store *store, int64_t id, int64_t until_ms, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  mp_code code =
+      mp_sqlite_write(s, MP_SQL_WEBHOOK_HOLD,
+                      "UPDATE webhook SET hold_ms = max(hold_ms, ?2) WHERE id = ?1", &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, id);
+  sqlite3_bind_int64(q, 2, until_ms);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
+mp_code mp_sqlite_webhook_delete(mp_store *store, int64_t id, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
   int64_t count;
   mp_code code =
       mp_sqlite_write(s, MP_SQL_WEBHOOK_DELETE, "DELETE FROM webhook WHERE id = ?1", &q, err);
 
-  (void)now_ms;
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, id);
   if ((code = mp_sqlite_run(s, q, &count, err)) != MP_OK) return code;

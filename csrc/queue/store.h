@@ -102,6 +102,8 @@ typedef struct mp_webhook_row {
   bool enabled;
   int64_t created_ms;
   int64_t updated_ms;
+  int64_t
+      hold_ms; /* nothing of it is claimed before this time; read only (mp_store_webhook_hold) */
 } mp_webhook_row;
 
 /* Rows are valid only during the call. Returning anything but MP_OK stops the listing. */
@@ -120,7 +122,11 @@ mp_code mp_store_webhook_update(mp_store *store, const mp_webhook_row *row, mp_e
 
 /* Its waiting and held deliveries become dead, with the error class "deleted"; history stays.
  * MP_ENOENT. */
-mp_code mp_store_webhook_delete(mp_store *store, int64_t id, int64_t now_ms, mp_error *err);
+mp_code mp_store_webhook_delete(mp_store *store, int64_t id, mp_error *err);
+
+/* Its receiver asked to be left alone: nothing of it is claimed before until_ms. A hold is only
+ * ever made longer. No-op without the webhook. */
+mp_code mp_store_webhook_hold(mp_store *store, int64_t id, int64_t until_ms, mp_error *err);
 
 /* ---- events and deliveries ------------------------------------------------------------------ */
 
@@ -173,7 +179,7 @@ typedef mp_code (*mp_claim_fn)(void *arg, const mp_claim *claim, mp_error *err);
 mp_code mp_store_claim(mp_store *store, int64_t webhook_id, int64_t now_ms, int limit,
                        int64_t first_lease, mp_claim_fn fn, void *arg, int *claimed, mp_error *err);
 
-/* When is the webhook's earliest waiting delivery due? INT64_MAX when none waits. */
+/* When may the webhook's earliest waiting delivery be claimed? INT64_MAX when none waits. */
 mp_code mp_store_next_due(mp_store *store, int64_t webhook_id, int64_t *due_ms, mp_error *err);
 
 /* One HTTP request of a delivery and what came of it. */

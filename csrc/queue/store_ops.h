@@ -29,8 +29,9 @@
   CALL(webhook_insert, (mp_store *store, mp_webhook_row *row, mp_error *err), (store, row, err)) \
   CALL(webhook_update, (mp_store *store, const mp_webhook_row *row, mp_error *err), \
        (store, row, err)) \
-  CALL(webhook_delete, (mp_store *store, int64_t id, int64_t now_ms, mp_error *err), \
-       (store, id, now_ms, err)) \
+  CALL(webhook_delete, (mp_store *store, int64_t id, mp_error *err), (store, id, err)) \
+  CALL(webhook_hold, (mp_store *store, int64_t id, int64_t until_ms, mp_error *err), \
+       (store, id, until_ms, err)) \
   CALL(event_insert, (mp_store *store, const mp_event_row *event, mp_error *err), \
        (store, event, err)) \
   CALL(idempotent, (mp_store *store, const char *key, int64_t since_ms, int64_t *event_id, \

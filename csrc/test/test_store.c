@@ -283,7 +283,7 @@ static void leaving_frees_its_leases_alone(void **state) {
   add_delivery(f, 1, gone, MP_LEASED, 77, MP_LEASE(a, 0));
   add_delivery(f, 2, hook, MP_LEASED, 77, MP_LEASE(b, 1));
   enable(f, held, false, 100);
-  must(f, mp_store_webhook_delete(f->store, gone, 100, &f->err));
+  must(f, mp_store_webhook_delete(f->store, gone, &f->err));
   must(f, mp_store_engine_leave(f->store, a, &f->err));
   commit(f);
   assert_int_equal(state_of(f, 1, hook), MP_WAITING);
@@ -396,7 +396,7 @@ static void webhooks_are_kept_as_given(void **state) {
   must(f, mp_store_webhook_insert(f->store, &b, &f->err));
   must_fail(f, MP_EINVAL, mp_store_webhook_insert(f->store, &bad, &f->err));
   must_fail(f, MP_ENOENT, mp_store_webhook_update(f->store, &missing, &f->err));
-  must_fail(f, MP_ENOENT, mp_store_webhook_delete(f->store, 99, 5, &f->err));
+  must_fail(f, MP_ENOENT, mp_store_webhook_delete(f->store, 99, &f->err));
   a.name = "\xc3\xa4";
   a.definition = "[]";
   a.enabled = false;
@@ -418,7 +418,7 @@ static void a_webhooks_id_is_never_given_again(void **state) {
   int64_t a;
   begin(f);
   a = add_webhook(f, true);
-  must(f, mp_store_webhook_delete(f->store, a, 5, &f->err));
+  must(f, mp_store_webhook_delete(f->store, a, &f->err));
   assert_true(add_webhook(f, true) > a);
   commit(f);
 }
@@ -473,7 +473,7 @@ static void deleting_ends_what_waits_and_keeps_history(void **state) {
   add_delivery(f, 3, hook, MP_LEASED, 100, MP_LEASE(1, 2));
   ended = finish(f, 3, hook, MP_LEASE(1, 2), MP_DELIVERED, 0, &ok);
   assert_true(ended);
-  must(f, mp_store_webhook_delete(f->store, hook, 200, &f->err));
+  must(f, mp_store_webhook_delete(f->store, hook, &f->err));
   commit(f);
   assert_int_equal(state_of(f, 1, hook), MP_DEAD);
   assert_string_equal(look(f, 1, hook).error_class, "deleted");

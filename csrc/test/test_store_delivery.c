@@ -389,7 +389,7 @@ static void finish_settles_by_the_webhook(void **state) {
     add_delivery(f, e, gone, MP_LEASED, 5, lease + 20 + e);
   }
   enable(f, off, false, 50);
-  must(f, mp_store_webhook_delete(f->store, gone, 50, &f->err));
+  must(f, mp_store_webhook_delete(f->store, gone, &f->err));
   assert_true(finish(f, 1, hook, lease + 1, MP_HELD, 70, NULL)); /* it was enabled meanwhile */
   assert_true(finish(f, 1, off, lease + 11, MP_WAITING, 70, &failed));
   assert_true(finish(f, 1, gone, lease + 21, MP_WAITING, 70, &failed));
@@ -455,7 +455,7 @@ static void resend_needs_delivery_and_webhook(void **state) {
   add_delivery(f, 1, off, MP_LEASED, 5, MP_LEASE(1, 1));
   add_delivery(f, 1, gone, MP_WAITING, 5, 0);
   assert_true(finish(f, 1, off, MP_LEASE(1, 1), MP_DEAD, 0, &failed));
-  must(f, mp_store_webhook_delete(f->store, gone, 9, &f->err));
+  must(f, mp_store_webhook_delete(f->store, gone, &f->err));
   must(f, mp_store_resend(f->store, 1, off, 60, &f->err));
   must_fail(f, MP_ENOENT, mp_store_resend(f->store, 1, gone, 60, &f->err));
   must_fail(f, MP_ENOENT, mp_store_resend(f->store, 2, off, 60, &f->err));

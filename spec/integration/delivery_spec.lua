@@ -198,6 +198,38 @@ describe("delivery", function()
     end
   end)
 
+  it("leaves a receiver alone for as long as it asks, with every delivery", function()
+    hooks = hooks_support.open { delivery = { concurrency = 1 } }
+    local w = webhook "/sequence/503,200?retry-after=2"
+    local first = emit()
+    assert(receiver:wait_for(1))
+    assert(wait_until(10, function() return delivery_of(first).attempts == 1 end))
+    local second = emit()
+    assert(hooks:wait(10)) -- nothing is due
+    assert.equal("waiting", delivery_of(second).state)
+    assert.equal(1, #receiver:requests())
+    assert(wait_until(20, function()
+      return #assert(hooks.deliveries:list { webhook_id = w.id, state = "delivered" }) == 2
+    end))
+    local requests = receiver:requests()
+    assert.equal(3, #requests)
+    for i = 2, 3 do assert.is_true(requests[i].at_us - requests[1].at_us >= 1900000) end
+  end)
+
+  it("disables a webhook whose receiver is gone for good", function()
+    hooks = hooks_support.open()
+    local w = webhook "/status/410"
+    local id = emit()
+    assert(wait_until(10, function() return delivery_of(id).state == "held" end))
+    assert.is_false(assert(hooks.webhooks:get(w.id)).enabled)
+    assert.equal(1, #receiver:requests())
+    local later = emit()
+    assert.equal("held", delivery_of(later).state)
+    assert(hooks.webhooks:update(w.id, { url = receiver:url "/ok", enabled = true }))
+    assert(wait_until(10, function() return delivery_of(id).state == "delivered" end))
+    assert(wait_until(10, function() return delivery_of(later).state == "delivered" end))
+  end)
+
   it("uses a connection again", function()
     hooks = hooks_support.open { delivery = { concurrency = 1 } }
     webhook "/ok"
