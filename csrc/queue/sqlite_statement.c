@@ -152,20 +152,6 @@ void mp_sqlite_rollback(mp_store *store) {
   if (!sqlite3_get_autocommit(s->db)) control(store, MP_SQL_ROLLBACK, rollback_sql, NULL);
 }
 
-mp_code mp_sqlite_savepoint(mp_store *store, mp_error *err) {
-  return control(store, MP_SQL_SAVEPOINT, "SAVEPOINT request", err);
-}
-
-mp_code mp_sqlite_release(mp_store *store, mp_error *err) {
-  return control(store, MP_SQL_RELEASE, "RELEASE request", err);
-}
-
-mp_code mp_sqlite_undo(mp_store *store, mp_error *err) {
-  mp_code code = control(store, MP_SQL_UNDO, "ROLLBACK TO request", err);
-  /* The savepoint itself outlives a rollback to it. */
-  return code == MP_OK ? mp_sqlite_release(store, err) : code;
-}
-
 mp_code mp_sqlite_changed(mp_store *store, bool *changed, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;

@@ -53,12 +53,6 @@ mp_code mp_store_begin(mp_store *store, mp_error *err); /* takes the write lock 
 mp_code mp_store_commit(mp_store *store, mp_error *err);
 void mp_store_rollback(mp_store *store); /* no-op when no transaction is open */
 
-/* A savepoint inside the transaction, so that one bad request does not take its batch with it.
- * Nesting is not needed. release keeps what was done since; undo takes it back. */
-mp_code mp_store_savepoint(mp_store *store, mp_error *err);
-mp_code mp_store_release(mp_store *store, mp_error *err);
-mp_code mp_store_undo(mp_store *store, mp_error *err);
-
 /* Has another connection (another process) committed since the last call? Outside transactions. */
 mp_code mp_store_changed(mp_store *store, bool *changed, mp_error *err);
 

@@ -11,9 +11,6 @@
 #define MP_STORE_CALLS(CALL) \
   CALL(begin, (mp_store *store, mp_error *err), (store, err)) \
   CALL(commit, (mp_store *store, mp_error *err), (store, err)) \
-  CALL(savepoint, (mp_store *store, mp_error *err), (store, err)) \
-  CALL(release, (mp_store *store, mp_error *err), (store, err)) \
-  CALL(undo, (mp_store *store, mp_error *err), (store, err)) \
   CALL(changed, (mp_store *store, bool *changed, mp_error *err), (store, changed, err)) \
   CALL(engine_join, (mp_store *store, const mp_engine_identity *who, int64_t now_ms, int64_t *id, \
                      unsigned *slot, int64_t *newest_event, mp_error *err), \

@@ -95,27 +95,8 @@ static void writing_outside_a_transaction_is_refused(void **state) {
             mp_store_delivery_insert(f->store, 1, 1, MP_LEASED, 0, MP_LEASE(1, 1), &f->err));
   must_fail(f, MP_EIO, mp_store_finish(f->store, &end, &applied, &f->err));
   must_fail(f, MP_EIO, mp_store_engine_leave(f->store, 1, &f->err));
-  must_fail(f, MP_EIO, mp_store_savepoint(f->store, &f->err));
   must_fail(f, MP_EIO, mp_store_commit(f->store, &f->err));
   assert_int_equal(mp_store_commit(f->store, NULL), MP_EIO);
-}
-
-static void undo_takes_back_one_request_of_the_batch(void **state) {
-  fixture *f = *state;
-  begin(f);
-  must(f, mp_store_savepoint(f->store, &f->err));
-  add_event(f, 1);
-  must(f, mp_store_release(f->store, &f->err));
-  must(f, mp_store_savepoint(f->store, &f->err));
-  add_event(f, 2);
-  must(f, mp_store_undo(f->store, &f->err));
-  must_fail(f, MP_EIO, mp_store_release(f->store, &f->err)); /* it is gone */
-  must(f, mp_store_savepoint(f->store, &f->err));
-  add_event(f, 3);
-  must(f, mp_store_release(f->store, &f->err));
-  commit(f);
-  assert_int_equal(events_in(f), 2);
-  must_fail(f, MP_EIO, mp_store_undo(f->store, &f->err));
 }
 
 static void changed_reports_what_others_commit(void **state) {
@@ -492,7 +473,6 @@ int main(void) {
       STORE_TEST(rollback_takes_everything_back),
       STORE_TEST(close_rolls_back),
       STORE_TEST(writing_outside_a_transaction_is_refused),
-      STORE_TEST(undo_takes_back_one_request_of_the_batch),
       STORE_TEST(changed_reports_what_others_commit),
       STORE_TEST(a_locked_store_is_busy_and_then_works),
       STORE_TEST(engines_get_new_ids_and_free_slots),
