@@ -7,7 +7,7 @@ failed=0
 lua_files=(lua spec examples rockspec/*.rockspec .busted .luacheckrc)
 [ ! -f bin/moonpost ] || lua_files+=(bin/moonpost)
 [ ! -d bench ] || lua_files+=(bench)
-luacheck --quiet "${lua_files[@]}" || failed=1
+luacheck --quiet --no-color "${lua_files[@]}" || failed=1
 
 scripts/layers.sh || failed=1
 

@@ -75,12 +75,17 @@ specs() {
   "$interpreter" "$(command -v busted)" --ignore-lua --output=TAP "$@"
 }
 
+greedy() {
+  MOONPOST_KILLS=20 MOONPOST_PROPERTY_ENTRIES=2000 \
+    specs lua5.4 --helper=spec/support/collector.lua --exclude-tags=install
+}
+
 sanitized() {
   local common="log_path=$PWD/$SANITIZER_LOGS/report:exitcode=0"
   MOONPOST_BUILD=build/$1 MOONPOST_KILLS=20 MOONPOST_PROPERTY_ENTRIES=1000 \
     ASAN_OPTIONS=$common:detect_leaks=1 UBSAN_OPTIONS=$common:print_stacktrace=1 \
     TSAN_OPTIONS=$common:report_signal_unsafe=0 \
-    specs "build/$1/lua" --cpath="build/$1/lua5.4/?.so"
+    specs "build/$1/lua" --cpath="build/$1/lua5.4/?.so" --exclude-tags=install
 }
 
 for kind in asan tsan; do
@@ -94,8 +99,7 @@ suite "C units, ASan and UBSan" units asan
 suite "C units, TSan" units tsan
 suite "specs, Lua 5.4" specs lua5.4
 suite "specs, LuaJIT" specs luajit --run=luajit
-suite "specs, Lua 5.4, greedy collector" env MOONPOST_KILLS=20 MOONPOST_PROPERTY_ENTRIES=2000 \
-  lua5.4 "$(command -v busted)" --ignore-lua --output=TAP --helper=spec/support/collector.lua
+suite "specs, Lua 5.4, greedy collector" greedy
 suite "specs, Lua 5.4, ASan and UBSan" sanitized asan
 suite "specs, Lua 5.4, TSan" sanitized tsan
 

@@ -126,6 +126,12 @@ local retried = deliveries_of(id)
 show_deliveries(retried)
 failed = failed or retried[1].attempts ~= 2
 
+-- The last line says that nothing private went out, so it is looked for.
+local record = assert(io.open(RECORD)):read "*a"
+for _, secret in ipairs { "1234#", "6 99 99", "ada@example.com", "off the record", "not yet", "list price", "no longer has" } do
+  if record:find(secret, 1, true) then error("it was sent: " .. secret) end
+end
+
 hooks:close()
 show.outro(#requests(), not failed)
 os.exit(failed and 1 or 0)

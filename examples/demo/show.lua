@@ -139,15 +139,15 @@ end
 
 function show.delivery(name, delivery, attempts)
   local good = delivery.state == "delivered"
-  local mark = paint(good and "green" or "red", (good and "✓ " or "✗ ") .. delivery.state)
+  local mark = paint(good and "green" or "red", good and "✓ delivered to" or "✗ " .. delivery.state .. ":")
   if #attempts == 1 then
-    say("  %s to %s: %s", mark, name, outcome(attempts[1]))
+    say("  %s %s: %s", mark, name, outcome(attempts[1]))
     return
   end
   for _, attempt in ipairs(attempts) do
     say("    attempt %d at %s: %s", attempt.number, attempt.at, outcome(attempt))
   end
-  say("  %s to %s with attempt %d", mark, name, #attempts)
+  say("  %s %s with attempt %d", mark, name, #attempts)
 end
 
 function show.trigger(name, result)
