@@ -103,6 +103,7 @@ static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
   mp_answer_number(out, "rejected", atomic_load(&e->rejected));
   mp_answer_number(out, "dropped_keys", atomic_load(&e->dropped_keys));
   mp_answer_number(out, "commits", atomic_load(&e->commits));
+  mp_answer_number(out, "pruned", atomic_load(&e->forgotten));
   mp_answer_number(out, "inbox", (int64_t)inbox);
   mp_answer_number(out, "leased", e->leased);
   mp_answer_number(out, "webhooks", (int64_t)webhooks);

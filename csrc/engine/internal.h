@@ -98,6 +98,10 @@ struct mp_engine {
   mp_phase seen_phase; /* what take() found last */
   bool others;         /* other engines are on this store */
   int64_t next_beat;   /* monotonic ms */
+  int64_t next_prune;  /* monotonic ms */
+  int64_t prune_after; /* the event that the last step ended at */
+  int pruned;          /* by the last step */
+  bool too_large;      /* the store is over its size */
   int64_t next_look;   /* monotonic ms: what did other processes do? */
   int64_t retry_at;    /* monotonic ms before which what failed is not tried again */
   bool failing;        /* the last transaction failed */
@@ -123,6 +127,7 @@ struct mp_engine {
   atomic_llong rejected; /* emits that were refused for want of room or store */
   atomic_llong dropped_keys;
   atomic_llong commits;
+  atomic_llong forgotten; /* events pruned */
 };
 
 /* inbox.c */

@@ -38,7 +38,10 @@ typedef struct mp_settings {
   size_t inbox_count; /* emits handed over and not committed */
   size_t inbox_bytes; /* their bodies together */
   int64_t emit_timeout_ms;
-  int log_level; /* mp_log_level */
+  int64_t keep_delivered_ms; /* how long history is kept ... */
+  int64_t keep_dead_ms;      /* ... with a dead or held delivery in it */
+  int64_t max_store_bytes;   /* above it the oldest history goes sooner; 0: no limit */
+  int log_level;             /* mp_log_level */
 } mp_settings;
 
 void mp_settings_free(mp_settings *settings); /* NULL-safe; frees the struct too */

@@ -15,7 +15,10 @@
 #define BEAT_MS       10000 /* says that this engine lives ... */
 #define STALE_MS      30000 /* ... to engines on other hosts, which then wait so long */
 #define LOOK_MS       1000  /* what other processes did to the store */
-#define HARD_CLOSE_MS 3000  /* after close's time is up: the store may be failing */
+#define PRUNE_IDLE_MS 60000 /* between looks for old history ... */
+#define PRUNE_BUSY_MS 200   /* ... and between steps while there is some */
+#define SPARE_BYTES   ((int64_t)4 << 20) /* what the file may keep for later */
+#define HARD_CLOSE_MS 3000               /* after close's time is up: the store may be failing */
 
 /* ---- opening and closing -------------------------------------------------------------------- */
 
@@ -128,7 +131,7 @@ static int64_t earlier(int64_t a, int64_t b) {
 
 /* How long may the thread sleep? Monotonic time; now or earlier: not at all. */
 static int64_t wake_at(const mp_engine *e, int64_t now) {
-  int64_t at = earlier(e->next_beat, e->next_look);
+  int64_t at = earlier(earlier(e->next_beat, e->next_look), e->next_prune);
   bool pending = e->taken_emits.head || e->taken_finished.head;
 
   if (e->phase == MP_CLOSING) {
@@ -193,6 +196,28 @@ static void run_call(mp_engine *e, mp_call *call) {
   mp_call_complete(e, call, code, &err);
 }
 
+static mp_code prune(mp_engine *e, mp_error *err) {
+  const mp_settings *s = e->settings;
+  int64_t now = mp_wall_ms();
+
+  return mp_store_prune(e->store, e->too_large ? INT64_MAX : now - s->keep_delivered_ms,
+                        e->too_large ? INT64_MAX : now - s->keep_dead_ms, &e->prune_after,
+                        &e->pruned, err);
+}
+
+/* A step of forgetting old history, and of giving its room back. */
+static mp_code forget_old(mp_engine *e, mp_error *err) {
+  int64_t used, spare;
+  mp_code code = mp_store_size(e->store, &used, &spare, err);
+
+  if (code != MP_OK) return code;
+  e->too_large = e->settings->max_store_bytes > 0 && used > e->settings->max_store_bytes;
+  code = transaction(e, prune, err);
+  if (code != MP_OK) return code;
+  atomic_fetch_add(&e->forgotten, e->pruned);
+  return spare > SPARE_BYTES ? mp_store_shrink(e->store, err) : MP_OK;
+}
+
 /* What is done once in a while, whether or not anything came in. */
 static void keep_house(mp_engine *e) {
   int64_t now = mp_mono_ms();
@@ -212,6 +237,11 @@ static void keep_house(mp_engine *e) {
   if (now >= e->next_beat) {
     e->next_beat = now + BEAT_MS;
     if (code == MP_OK) code = transaction(e, beat, &err);
+  }
+  if (now >= e->next_prune && code == MP_OK) {
+    code = forget_old(e, &err);
+    e->next_prune = now + (code == MP_OK && (e->pruned > 0 || e->prune_after > 0) ? PRUNE_BUSY_MS
+                                                                                  : PRUNE_IDLE_MS);
   }
   if (code != MP_OK) {
     mp_log(e->settings->log_level, MP_LOG_ERROR, "looking after the store: %s", err.message);

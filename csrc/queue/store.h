@@ -209,6 +209,24 @@ mp_code mp_store_finish(mp_store *store, const mp_finish *finish, bool *applied,
 mp_code mp_store_resend(mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms,
                         mp_error *err);
 
+/* ---- retention ------------------------------------------------------------------------------- */
+
+#define MP_PRUNE_STEP 256 /* events that one step looks at */
+
+/* One step of forgetting: looks at MP_PRUNE_STEP events above *after (0: from the oldest) and
+ * deletes, with their deliveries and attempts, those that were created before delivered_before_ms,
+ * or before dead_before_ms when a delivery is dead or held. An event with a delivery that is
+ * waiting or leased stays. *after is where the next step goes on; 0 at the end. pruned counts the
+ * events. */
+mp_code mp_store_prune(mp_store *store, int64_t delivered_before_ms, int64_t dead_before_ms,
+                       int64_t *after, int *pruned, mp_error *err);
+
+/* Bytes in use, and bytes that the file keeps for later. Outside transactions, as the next. */
+mp_code mp_store_size(mp_store *store, int64_t *used, int64_t *spare, mp_error *err);
+
+/* Gives some of the spare bytes back to the file system: a short step. */
+mp_code mp_store_shrink(mp_store *store, mp_error *err);
+
 /* ---- reading (outside or inside a transaction) ---------------------------------------------- */
 
 typedef struct mp_delivery_row {

@@ -45,6 +45,12 @@
        (store, finish, applied, err)) \
   CALL(resend, (mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms, \
                 mp_error *err), (store, event_id, webhook_id, due_ms, err)) \
+  CALL(prune, (mp_store *store, int64_t delivered_before_ms, int64_t dead_before_ms, \
+               int64_t *after, int *pruned, mp_error *err), \
+       (store, delivered_before_ms, dead_before_ms, after, pruned, err)) \
+  CALL(size, (mp_store *store, int64_t *used, int64_t *spare, mp_error *err), \
+       (store, used, spare, err)) \
+  CALL(shrink, (mp_store *store, mp_error *err), (store, err)) \
   CALL(deliveries, (mp_store *store, const mp_delivery_filter *filter, mp_delivery_fn fn, \
                     void *arg, mp_error *err), (store, filter, fn, arg, err)) \
   CALL(delivery, (mp_store *store, int64_t event_id, int64_t webhook_id, mp_delivery_fn fn, \

@@ -241,6 +241,19 @@ local LIMITS = {
   emitTimeout = { check = seconds, default = 30 },
 }
 
+local function age(value, where)
+  if type(value) ~= "number" or value ~= value or value < 0 or value > 315360000 then
+    return nil, ("%s: expected a number of seconds between 0 and 315360000, got %s"):format(where, shown(value))
+  end
+  return value
+end
+
+local RETENTION = {
+  delivered = { check = age, default = 7 * 86400 },
+  dead = { check = age, default = 30 * 86400 },
+  size = { check = webhook.integer(0, 9007199254740992), default = 0 },
+}
+
 local NETWORK = { allow = { check = network.check_list, default = {} } }
 local LOG = { level = { check = one_of("off", "error", "warn", "info", "debug"), default = "warn" } }
 
@@ -256,6 +269,7 @@ local WEBHOOKS = {
   sanitize = { check = section(SANITIZE) },
   network = { check = section(NETWORK) },
   limits = { check = section(LIMITS) },
+  retention = { check = section(RETENTION) },
   log = { check = section(LOG) },
   constants = { check = any_table },
 }
@@ -322,7 +336,9 @@ local function build(source, file, dir)
     scripts = checked.scripts,
     constants = checked.constants or {},
   }
-  for name, shape in pairs { delivery = DELIVERY, sanitize = SANITIZE, network = NETWORK, limits = LIMITS, log = LOG } do
+  for name, shape in pairs {
+    delivery = DELIVERY, sanitize = SANITIZE, network = NETWORK, limits = LIMITS, retention = RETENTION, log = LOG,
+  } do
     result[name] = checked[name] or section(shape)({}, name, { dir = dir })
   end
   if result.delivery.connectTimeout > result.delivery.timeout then

@@ -86,6 +86,9 @@ function settings.of(config, version)
     inbox_count = limits.inbox,
     inbox_bytes = limits.inboxBytes,
     emit_timeout_ms = milliseconds(limits.emitTimeout),
+    keep_delivered_ms = milliseconds(config.retention.delivered),
+    keep_dead_ms = milliseconds(config.retention.dead),
+    max_store_bytes = config.retention.size,
     log_level = levels[config.log.level],
   }
   result.fingerprint = fingerprint({ result, hooks })

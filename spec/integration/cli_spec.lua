@@ -1,23 +1,35 @@
 -- The command moonpost, run as a person runs it.
 local cjson = require "cjson"
 local paths = require "spec.support.paths"
+local process = require "spec.support.process"
 local receivers = require "spec.support.receiver"
 local shell = require "spec.support.shell"
 local temp = require "spec.support.temp"
+local wait_until = require "spec.support.wait_until"
 
 local unpack_from = rawget(_G, "unpack") or table.unpack
 
 describe("the command moonpost", function()
   local dir, receiver
 
-  local function moonpost(...)
+  local function command(...)
     local words = {
       "env", "LUA_PATH=" .. package.path, "LUA_PATH_5_4=" .. package.path, "LUA_CPATH=" .. package.cpath,
       "LUA_CPATH_5_4=" .. package.cpath, "MOONPOST_CONFIG=" .. dir .. "/shop/config/server.lua",
       paths.interpreter, "bin/moonpost", ...,
     }
     for i, word in ipairs(words) do words[i] = shell.quote(word) end
-    return shell.run(table.concat(words, " "))
+    return table.concat(words, " ")
+  end
+
+  local function moonpost(...)
+    return shell.run(command(...))
+  end
+
+  -- The two outputs apart.
+  local function apart(...)
+    local out, code = shell.run(command(...) .. " 2>" .. shell.quote(dir .. "/err"))
+    return out, temp.read(dir .. "/err"), code
   end
 
   local function ok(...)
@@ -45,12 +57,23 @@ describe("the command moonpost", function()
     return json("webhooks", "add", "--name", "crm", "--url", receiver:url(path), "--event", "entry.*", "--json", ...)
   end
 
+  it("has a version and help", function()
+    assert.truthy(ok "--version":find "^moonpost %d+%.%d+%.%d+\n$")
+    for _, words in ipairs { {}, { "init" }, { "check" }, { "emit" }, { "webhooks" }, { "webhooks", "set" },
+      { "deliveries", "list" }, { "events", "show" }, { "stats" } } do
+      words[#words + 1] = "--help"
+      assert.truthy(ok(unpack_from(words)):find "^Usage: moonpost")
+    end
+  end)
+
   it("init writes a config that check accepts, and overwrites nothing", function()
     assert.truthy(ok("check", dir .. "/shop/config/server.lua"):find "ok\n$")
     assert.equal(1, json("check", dir .. "/shop/config/server.lua", "--json").ok and 1)
+    local config = temp.write(dir .. "/shop/config/server.lua", "return {}")
     local output, code = moonpost("init", dir .. "/shop")
     assert.equal(1, code)
     assert.truthy(output:find("config/server.lua", 1, true))
+    assert.equal("return {}", temp.read(config))
   end)
 
   it("check tells what is wrong, and opens no store", function()
@@ -122,13 +145,174 @@ describe("the command moonpost", function()
       { 1, "EINVAL", "webhooks", "add", "--name", "a", "--url", "ftp://x/", "--event", "*" },
       { 1, "ENOENT", "deliveries", "show", "dlv_nonsense" },
       { 1, "EINVAL", "stats", "--config", "/no/such/file.lua" },
+      { 1, "EIO", "emit", "entry.create", "--model", "address", "--entry-file", dir },
+      { 1, "E2BIG", "emit", "entry.create", "--model", "address", "--entry-file", "/dev/zero" },
+      { 1, "--entry: ", "emit", "entry.create", "--model", "address", "--entry", '{},"event":"entry.delete"' },
+      { 1, "model: expected UTF-8 (EINVAL)", "emit", "entry.create", "--model", "a\255", "--entry", "{}" },
+      { 1, "event: expected UTF-8 (EINVAL)", "emit", "a\255" },
+      { 1, "several", "emit", "entry.create", "--model", "address", "--entry", "{}", "--media", "{}" },
+      { 1, "ENOENT", "deliveries", "resend", "dlv_nonsense" },
+      { 1, "EINVAL", "deliveries", "list", "--state", "nonsense" },
+      { 1, "ENOENT", "events", "show", "evt_nonsense" },
+      { 1, "ENOENT", "webhooks", "set", "99", "--name", "a" },
+      { 1, "ENOENT", "webhooks", "rm", "99" },
+      { 1, "ENOENT", "webhooks", "trigger", "99" },
+      { 1, "no such file", "check", dir .. "/none.lua" },
       { 2, "Usage", "nonsense" },
       { 2, "Usage", "webhooks", "add" },
+      { 2, "got 'nan'", "emit", "entry.create", "--wait", "nan" },
+      { 2, "got '1.5'", "deliveries", "list", "--limit", "1.5" },
+      { 2, "got '0'", "events", "list", "--limit", "0" },
+      { 2, "can not be used together", "webhooks", "set", "1", "--enable", "--disable" },
+      { 2, "can not be used together", "emit", "entry.create", "--entry", "{}", "--entry-file", "-" },
     } do
       local output, code = moonpost(unpack_from(case, 3))
       assert.equal(case[1], code, output)
       assert.truthy(output:find(case[2], 1, true), output)
+      assert.falsy(output:find("stack traceback", 1, true), output)
     end
+  end)
+
+  it("errors go to standard error, results to standard output", function()
+    local out, err, code = apart("webhooks", "get", "99")
+    assert.equal(1, code)
+    assert.equal("", out)
+    assert.equal("moonpost: no webhook has the id 99 (ENOENT)\n", err)
+    out, err, code = apart("webhooks", "list")
+    assert.equal(0, code)
+    assert.equal("ID  NAME  ENABLED  SOURCE  EVENTS  URL\n", out)
+    assert.equal("", err)
+  end)
+
+  it("fails when its output is lost", function()
+    for _, words in ipairs { { "stats" }, { "stats", "--json" }, { "check", dir .. "/shop/config/server.lua" } } do
+      local output, code = shell.run(command(unpack_from(words)) .. " >/dev/full")
+      assert.equal(1, code)
+      assert.equal("moonpost: standard output: No space left on device (EIO)\n", output)
+    end
+  end)
+
+  it("set changes nothing without an option, and knows the headers", function()
+    local webhook = add("/ok", "--header", "X-A: 1")
+    local output, code = moonpost("webhooks", "set", webhook.id)
+    assert.equal(1, code)
+    assert.truthy(output:find("EINVAL", 1, true), output)
+    output, code = moonpost("webhooks", "set", webhook.id, "--no-header", "X-B", "--name", "new")
+    assert.equal(1, code)
+    assert.truthy(output:find("--no-header 'X-B'", 1, true), output)
+    local changed = json("webhooks", "set", webhook.id, "--header", "x-a: 2", "--json", "--show-secrets")
+    assert.equal("crm", changed.name)
+    assert.same({ ["x-a"] = "2" }, changed.headers)
+  end)
+
+  it("a URL's password is masked, and still used", function()
+    local webhook = json("webhooks", "add", "--name", "crm", "--event", "*", "--json", "--url",
+      (receiver:url "/ok":gsub("//", "//user:pa55%%40word@")))
+    for _, words in ipairs { { "list" }, { "list", "--json" }, { "get", webhook.id }, { "set", webhook.id, "--name", "b" } } do
+      local output = ok("webhooks", unpack_from(words))
+      assert.truthy(output:find("//***@127.0.0.1", 1, true), output)
+      assert.falsy(output:find("pa55", 1, true), output)
+      assert.falsy(output:find("40word@", 1, true), output)
+    end
+    assert.truthy(ok("webhooks", "list", "--show-secrets"):find("//user:pa55%40word@", 1, true))
+    ok("webhooks", "trigger", webhook.id)
+    assert.truthy(receivers.header(assert(receiver:wait_for(1))[1], "authorization"):find "^Basic ")
+  end)
+
+  it("webhooks of the config are shown, and are read-only", function()
+    temp.write(dir .. "/shop/config/server.lua", ([[return { webhooks = {
+      store = "../data/moonpost.db", models = "../models",
+      endpoints = { { name = "code", url = "%s", events = { "*" }, retrySchedule = {} } },
+    } }]]):format(receiver:url "/ok"))
+    local output = ok("webhooks", "list", "--json")
+    assert.truthy(output:find('"retrySchedule":[]', 1, true), output)
+    local webhook = cjson.decode(output)[1]
+    assert.equal("config", webhook.source)
+    local code
+    output, code = moonpost("webhooks", "rm", webhook.id)
+    assert.equal(1, code)
+    assert.truthy(output:find("EROFS", 1, true), output)
+  end)
+
+  it("columns line up, and nothing that was received steers the terminal", function()
+    ok("webhooks", "add", "--name", "caf\195\169", "--url", receiver:url "/ok", "--event", "*")
+    assert.truthy(ok("webhooks", "list"):find("\n1   caf\195\169  yes ", 1))
+    local id = json("emit", "entry.create", "--model", "address", "--json", "--entry",
+      '{"city":"\195\169\127\194\15531m"}').id
+    assert.truthy(ok("events", "show", id):find("\195\169\\x7f\\xc2\\x9b31m", 1, true))
+    assert.truthy(json("events", "show", id, "--json").body:find("\195\169\127\194\15531m", 1, true))
+  end)
+
+  it("emit is accepted also where a delivery fails, and says so", function()
+    add "/status/503"
+    local out, err, code = apart("emit", "entry.create", "--model", "address", "--entry", '{"id":1}')
+    assert.equal(0, code)
+    local id = out:match "^(evt_%w+)\nDELIVERY "
+    assert.truthy(out:find(" waiting +1 +503 ", 1), out)
+    assert.equal(("moonpost: %s is accepted; 1 of 1 deliveries have not succeeded\n"):format(id), err)
+    local result = json("deliveries", "show", "dlv_" .. id:sub(5) .. "-1", "--json")
+    assert.equal(503, result.history[1].status)
+    assert.truthy(result.body:find('"entry":{"id":1}', 1, true))
+  end)
+
+  it("emit knows an idempotency key again", function()
+    add "/ok"
+    local words = { "emit", "entry.create", "--model", "address", "--entry", "{}", "--json", "--idempotency-key", "k1" }
+    local first, second = json(unpack_from(words)), json(unpack_from(words))
+    assert.equal(first.id, second.id)
+    assert.equal("delivered", second.deliveries[1].state)
+    assert.equal(1, #json("events", "list", "--json"))
+    assert.equal(1, #receiver:requests())
+  end)
+
+  it("emit reads standard input, and media", function()
+    local output, code = shell.run("echo '{\"id\":7}' | " .. command("emit", "entry.create", "--model", "address",
+      "--entry-file", "-", "--json"))
+    assert.equal(0, code, output)
+    assert.truthy(json("events", "show", cjson.decode(output).id, "--json").body:find('"entry":{"id":7}', 1, true))
+    local id = json("emit", "media.create", "--media", '{"id":8,"name":"a.png"}', "--json").id
+    assert.truthy(json("events", "show", id, "--json").body:find('"media":{"id":8,"name":"a.png"}', 1, true))
+  end)
+
+  it("a disabled webhook's deliveries are kept; lists go on from where they ended", function()
+    local webhook = add("/ok", "--disabled")
+    local ids = {}
+    for i = 1, 3 do
+      local result = json("emit", "entry.create", "--model", "address", "--entry", "{}", "--json", "--wait", "0")
+      assert.equal("held", result.deliveries[1].state)
+      ids[4 - i] = result.deliveries[1].id
+    end
+    local page = json("deliveries", "list", "--webhook", webhook.id, "--limit", "2", "--json")
+    assert.same({ ids[1], ids[2] }, { page[1].id, page[2].id })
+    page = json("deliveries", "list", "--before", ids[2], "--json")
+    assert.same({ ids[3] }, { page[1].id, page[2] and page[2].id })
+  end)
+
+  it("works while another process serves the store", function()
+    add "/ok"
+    local server = process.start {
+      code = [[
+        local hooks = assert(require "moonpost".open(arg[1]))
+        io.stdout:write "open\n"
+        io.stdout:flush()
+        while not io.open(arg[2]) do hooks:wait(1); os.execute "sleep 0.05" end
+        hooks:close()
+      ]],
+      args = { dir .. "/shop/config/server.lua", dir .. "/stop" },
+    }
+    wait_until(20, function() return server:output():find "open" end)
+    local result = json("emit", "entry.create", "--model", "address", "--entry", '{"id":1}', "--json")
+    assert.equal("delivered", result.deliveries[1].state)
+    ok("webhooks", "add", "--name", "late", "--url", receiver:url "/late", "--event", "entry.*")
+    result = json("emit", "entry.create", "--model", "address", "--entry", '{"id":2}', "--json")
+    assert.equal(2, #result.deliveries)
+    temp.write(dir .. "/stop", "")
+    local code, message = server:wait(20)
+    local _, err = server:output()
+    server:stop()
+    assert.equal(0, code, (message or "") .. err)
+    assert.equal(3, json("stats", "--json").store.delivered)
+    assert.equal(3, #assert(receiver:wait_for(3)))
   end)
 
   it("trigger answers by its exit code", function()

@@ -183,6 +183,24 @@ describe("the engine", function()
     assert.equal("600", (output:gsub("%s", "")))
   end)
 
+  it("forgets old history, and keeps what is not done", function()
+    local receiver = receivers.start()
+    finally(function() receiver:stop() end)
+    local config = hooks_support.config { retention = { delivered = 0, dead = 3600 }, delivery = { retrySchedule = {} } }
+    local hooks = open(config)
+    assert(hooks.webhooks:create { name = "a", url = receiver:url "/ok", events = { "entry.create" } })
+    assert(hooks.webhooks:create { name = "b", url = receiver:url "/status/500", events = { "entry.update" } })
+    for i = 1, 20 do assert(hooks:emit("entry.create", { model = "address", entry = { id = i } })) end
+    local dead = assert(hooks:emit("entry.update", info))
+    assert(hooks:wait(10))
+    hooks:close()
+    hooks = open(config) -- looks at once
+    assert(wait_until(10, function() return #assert(hooks.events:list()) == 1 end))
+    assert.equal(dead, assert(hooks.events:list())[1].id)
+    assert.equal(20, assert(hooks:stats()).pruned)
+    assert.equal(1, #assert(hooks.deliveries:list()))
+  end)
+
   it("leaves no thread behind when it is garbage", function()
     local function leak()
       for _ = 1, 5 do

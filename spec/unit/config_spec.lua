@@ -28,6 +28,7 @@ describe("the config", function()
     assert.equal("drop", loaded.sanitize.unknownAttributes)
     assert.equal("id", loaded.sanitize.embeddedUsers)
     assert.equal(1048576, loaded.limits.eventSize)
+    assert.same({ delivered = 604800, dead = 2592000, size = 0 }, loaded.retention)
     assert.equal(8, #loaded.event_list)
     assert.truthy(loaded.store:find "/data/moonpost.db$")
     assert.same({}, loaded.endpoints)
@@ -121,6 +122,7 @@ describe("the config", function()
     { { webhooks = { network = { allow = { "::1/129" } } } }, "webhooks.network.allow[1]" },
     { { webhooks = { network = { allow = { "a b" } } } }, "webhooks.network.allow[1]" },
     { { webhooks = { limits = { inbox = 0 } } }, "webhooks.limits.inbox" },
+    { { webhooks = { retention = { delivered = "7d" } } }, "webhooks.retention.delivered: expected a number of seconds" },
     { { webhooks = { log = { level = "loud" } } }, "webhooks.log.level" },
     { { webhooks = { endpoints = { { url = "http://a/", events = { "*" } } } } }, "webhooks.endpoints[1].name: expected a name, got none" },
     { { webhooks = { endpoints = { { name = "a", url = "x", events = { "*" } } } } }, "webhooks.endpoints[1].url" },

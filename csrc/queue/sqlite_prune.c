@@ -1,0 +1,96 @@
+/* Forgetting old history in the SQLite store, a step at a time. Runs on the store thread.
+ *
+ * What always holds: an event goes with all its deliveries and attempts, and only when none of them
+ * is waiting for a webhook that is enabled, or leased. */
+#include "queue/sqlite.h"
+
+/* What an event's deliveries come to, the least finished of them. */
+enum { ENDED = 0, DEAD = 1, OPEN = 2 };
+
+/* A held delivery (waiting, its webhook disabled) is kept as long as a dead one. */
+static mp_code find_old(mp_sqlite *s, int64_t after, int limit, sqlite3_stmt **q, mp_error *err) {
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_PRUNE_FIND,
+      "SELECT e.id, e.created_ms, coalesce((SELECT max(CASE d.state WHEN 1 THEN 2 WHEN 3 THEN 1 "
+      "WHEN 0 THEN (SELECT 1 + w.enabled FROM webhook w WHERE w.id = d.webhook_id) ELSE 0 END) "
+      "FROM delivery d WHERE d.event_id = e.id), 0) "
+      "FROM event e WHERE e.id > ?1 ORDER BY e.id LIMIT ?2",
+      q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(*q, 1, after);
+  sqlite3_bind_int(*q, 2, limit);
+  return MP_OK;
+}
+
+static mp_code delete_of(mp_sqlite *s, mp_sql slot, const char *sql, int64_t event_id,
+                         mp_error *err) {
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_write(s, slot, sql, &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, event_id);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
+static mp_code forget(mp_sqlite *s, int64_t event_id, mp_error *err) {
+  mp_code code =
+      delete_of(s, MP_SQL_PRUNE_ATTEMPTS, "DELETE FROM attempt WHERE event_id = ?1", event_id, err);
+  if (code == MP_OK) {
+    code = delete_of(s, MP_SQL_PRUNE_DELIVERIES, "DELETE FROM delivery WHERE event_id = ?1",
+                     event_id, err);
+  }
+  if (code == MP_OK) {
+    code = delete_of(s, MP_SQL_PRUNE_EVENT, "DELETE FROM event WHERE id = ?1", event_id, err);
+  }
+  return code;
+}
+
+mp_code mp_sqlite_prune(mp_store *store, int64_t delivered_before_ms, int64_t dead_before_ms,
+                        int64_t *after, int *pruned, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  int64_t old[MP_PRUNE_STEP];
+  sqlite3_stmt *q;
+  int seen = 0, count = 0;
+  bool row;
+  mp_code code = find_old(s, *after, MP_PRUNE_STEP, &q, err);
+
+  *pruned = 0;
+  if (code != MP_OK) return code;
+  while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
+    int64_t created_ms = sqlite3_column_int64(q, 1);
+    int kind = sqlite3_column_int(q, 2);
+
+    seen++;
+    *after = sqlite3_column_int64(q, 0);
+    if (kind == OPEN) continue;
+    if (created_ms < (kind == DEAD ? dead_before_ms : delivered_before_ms)) old[count++] = *after;
+  }
+  for (int i = 0; i < count && code == MP_OK; i++)
+    code = forget(s, old[i], err);
+  if (code == MP_OK) *pruned = count;
+  if (seen < MP_PRUNE_STEP) *after = 0;
+  return code;
+}
+
+static mp_code pragma(mp_sqlite *s, mp_sql slot, const char *sql, int64_t *out, mp_error *err) {
+  sqlite3_stmt *q;
+  mp_code code = mp_sqlite_read(s, slot, sql, &q, err);
+  return code == MP_OK ? mp_sqlite_integer(s, q, 0, out, err) : code;
+}
+
+mp_code mp_sqlite_size(mp_store *store, int64_t *used, int64_t *spare, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  int64_t pages, page, unused;
+  mp_code code = pragma(s, MP_SQL_PAGE_COUNT, "PRAGMA page_count", &pages, err);
+
+  if (code == MP_OK) code = pragma(s, MP_SQL_PAGE_SIZE, "PRAGMA page_size", &page, err);
+  if (code == MP_OK) code = pragma(s, MP_SQL_FREE_PAGES, "PRAGMA freelist_count", &unused, err);
+  if (code != MP_OK) return code;
+  *used = (pages - unused) * page;
+  *spare = unused * page;
+  return MP_OK;
+}
+
+/* The pragma gives back a page at each step of its statement. */
+mp_code mp_sqlite_shrink(mp_store *store, mp_error *err) {
+  return mp_sqlite_exec(mp_sqlite_of(store), "PRAGMA incremental_vacuum(256)", err);
+}
