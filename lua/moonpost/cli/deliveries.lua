@@ -4,20 +4,25 @@ local output = require "moonpost.cli.output"
 
 local deliveries = {}
 
+-- Bytes of a file with an entry: what limits.eventSize may be at most.
+local MAX_INPUT = 67108864
+
 local function read_all(path)
-  if path == "-" then return io.stdin:read "*a" end
-  local file, message = io.open(path, "rb")
+  local standard = path == "-"
+  local name = standard and "standard input" or path
+  local file, message
+  if standard then file = io.stdin else file, message = io.open(path, "rb") end
   if not file then return nil, message, "EINVAL" end
-  local text = file:read "*a"
-  file:close()
+  local text
+  text, message = file:read(MAX_INPUT + 1)
+  if not standard then file:close() end
+  if message then return nil, ("%s: %s"):format(name, message), "EIO" end
+  text = text or "" -- nil is the end of an empty file
+  if #text > MAX_INPUT then return nil, ("%s: expected at most %d bytes"):format(name, MAX_INPUT), "E2BIG" end
   return text
 end
 
 -- ---- emit -------------------------------------------------------------------------------------------
-
-local function quoted(text)
-  return core.to_json(text)
-end
 
 -- The JSON text goes into the envelope as it is: numbers keep their digits.
 local function envelope(args)
@@ -31,14 +36,20 @@ local function envelope(args)
       slots[#slots + 1] = { slot, text }
     end
   end
-  local parts = { '{"event":' .. quoted(args.event) }
-  if args.model then parts[#parts + 1] = '"model":' .. quoted(args.model) end
+  local parts = {}
+  for _, name in ipairs { "event", "model" } do
+    if args[name] then
+      local text, _, code = core.to_json(args[name])
+      if not text then return nil, ("%s: expected UTF-8"):format(name), code end
+      parts[#parts + 1] = ('"%s":%s'):format(name, text)
+    end
+  end
   for _, slot in ipairs(slots) do
     local ok, message, code = core.check_json(slot[2])
     if not ok then return nil, ("--%s: %s"):format(slot[1], message), code end
     parts[#parts + 1] = ('"%s":%s'):format(slot[1], slot[2])
   end
-  return table.concat(parts, ",") .. "}"
+  return "{" .. table.concat(parts, ",") .. "}"
 end
 
 local function row_of(delivery)
@@ -57,22 +68,41 @@ local function print_rows(list)
   output.table(TITLES, rows)
 end
 
+local function undelivered(list)
+  local count = 0
+  for _, delivery in ipairs(list) do
+    if delivery.state ~= "delivered" and delivery.state ~= "filtered" then count = count + 1 end
+  end
+  return count
+end
+
 function deliveries.emit(hooks, args)
   local text, message, code = envelope(args)
   if not text then return nil, message, code end
   local id
   id, message, code = hooks:emit_json(text, { idempotency_key = args.idempotency_key })
   if not id then return nil, message, code end
-  -- Accepted: what follows tells how delivery goes, and changes nothing of that.
+  -- Accepted: what follows tells how delivery goes, and changes nothing of that. The id is out before the wait, for who
+  -- interrupts it.
+  if not args.json then
+    output.line(id)
+    output.flush()
+  end
   if args.wait > 0 then hooks:wait(args.wait) end
   local list
   list, message, code = hooks.deliveries:list { event_id = id, limit = 1000 }
-  if not list then return nil, message, code end
+  if not list then
+    io.stderr:write(("moonpost: %s is accepted; its deliveries: %s (%s)\n"):format(id, message, code))
+    list = {}
+  end
   if args.json then
     output.json { id = id, deliveries = output.list(list) }
-  else
-    io.stdout:write(id, "\n")
-    if #list > 0 then print_rows(list) end
+    return true
+  end
+  if #list > 0 then print_rows(list) end
+  local open = undelivered(list)
+  if open > 0 then
+    io.stderr:write(("moonpost: %s is accepted; %d of %d deliveries have not succeeded\n"):format(id, open, #list))
   end
   return true
 end
@@ -116,7 +146,7 @@ function deliveries.show(hooks, args)
     { "webhook", delivery.webhook_id }, { "model", delivery.model }, { "state", delivery.state },
     { "due", delivery.due_at }, { "body", event.body },
   }
-  for _, attempt in ipairs(attempts) do io.stdout:write("attempt ", attempt_line(attempt), "\n") end
+  for _, attempt in ipairs(attempts) do output.line("attempt " .. attempt_line(attempt)) end
   return true
 end
 

@@ -2,6 +2,7 @@
 local argparse = require "argparse"
 local moonpost = require "moonpost"
 local deliveries = require "moonpost.cli.deliveries"
+local output = require "moonpost.cli.output"
 local project = require "moonpost.cli.project"
 local webhooks = require "moonpost.cli.webhooks"
 
@@ -18,13 +19,19 @@ local function on_store(command)
   return json_flag(command)
 end
 
-local function between(least, most)
+-- Digits alone: tonumber takes hexadecimal too, and LuaJIT's "nan" and "inf".
+local function between(least, most, pattern, kind)
   return function(text)
-    local n = tonumber(text)
-    if not n or n < least or n > most then return nil, ("expected a number between %d and %d"):format(least, most) end
+    local n = text:find(pattern) and tonumber(text)
+    if not n or n < least or n > most then
+      return nil, ("expected a %s between %d and %d, got '%s'"):format(kind, least, most, text)
+    end
     return n
   end
 end
+
+local limit = between(1, 1000, "^%d+$", "whole number")
+local seconds = between(0, 3600, "^%d+%.?%d*$", "number")
 
 local function webhook_options(command, required)
   local name, url = command:option("--name", "Its name."), command:option("--url", "Where requests go.")
@@ -42,7 +49,7 @@ local function add_webhooks(parser)
   group:command_target "action"
   local function command(name, description)
     local result = on_store(group:command(name, description))
-    result:flag("--show-secrets", "Print header values in full.")
+    result:flag("--show-secrets", "Print header values and passwords in URLs in full.")
     return result
   end
   command("list", "All of them.")
@@ -66,12 +73,12 @@ local function add_deliveries(parser)
   list:option("--webhook", "Only this webhook's.")
   list:option("--event", "Only this event's (its id).")
   list:option("--state", "Only those that are waiting, leased, delivered, dead, held or filtered.")
-  list:option("--limit", "At most so many (1 to 1000)."):default("100"):convert(between(1, 1000))
+  list:option("--limit", "At most so many (1 to 1000)."):default("100"):convert(limit)
   list:option("--before", "Only older than this delivery.")
   on_store(group:command("show", "One, with its attempts and its body.")):argument("id", "The delivery's id.")
   local resend = on_store(group:command("resend", "Send one again: the same bytes."))
   resend:argument("id", "The delivery's id.")
-  resend:option("--wait", "Seconds to wait for the answer."):default("10"):convert(between(0, 3600))
+  resend:option("--wait", "Seconds to wait for the answer."):default("10"):convert(seconds)
 end
 
 local function add_events(parser)
@@ -79,7 +86,7 @@ local function add_events(parser)
   group:command_target "action"
   local list = on_store(group:command("list", "Newest first."))
   list:option("--type", "Only this type.")
-  list:option("--limit", "At most so many (1 to 1000)."):default("100"):convert(between(1, 1000))
+  list:option("--limit", "At most so many (1 to 1000)."):default("100"):convert(limit)
   list:option("--before", "Only older than this event.")
   on_store(group:command("show", "One, with its body.")):argument("id", "The event's id.")
 end
@@ -102,7 +109,7 @@ local function new_parser()
   emit:mutex(emit:option("--media", "The file's entry, as JSON."),
     emit:option("--media-file", "Its file; - is standard input."))
   emit:option("--idempotency-key", "The same key within 24 hours stores nothing again.")
-  emit:option("--wait", "Seconds to wait for the deliveries."):default("10"):convert(between(0, 3600))
+  emit:option("--wait", "Seconds to wait for the deliveries; 0: not at all."):default("10"):convert(seconds)
   add_webhooks(parser)
   add_deliveries(parser)
   add_events(parser)
@@ -129,7 +136,7 @@ local function on_hooks(args, run)
   if not hooks then return nil, message, code end
   local ok
   ok, message, code = run(hooks, args)
-  io.stdout:flush()
+  output.flush() -- before a close that may take its time
   hooks:close(2)
   return ok, message, code
 end
@@ -151,6 +158,7 @@ function cli.main(argv)
     local run = COMMANDS[args.command]
     ok, message, code = on_hooks(args, type(run) == "table" and run[args.action] or run)
   end
+  if ok then ok, message, code = output.flush() end
   return ok and 0 or fail(message, code)
 end
 

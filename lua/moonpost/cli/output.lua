@@ -4,15 +4,54 @@ local core = require "moonpost.core"
 local output = {}
 
 local list_mt = { __jsontype = "array" }
+local failure -- why the first failed write failed
+
+local function note(ok, message)
+  if not ok then failure = failure or "standard output: " .. message end
+end
+
+local function write(text)
+  note(io.stdout:write(text))
+end
 
 --- Marks a list, so that an empty one is [] in JSON.
 function output.list(items)
   return setmetatable(items, list_mt)
 end
 
+-- Names, entries and what receivers answer are other people's text: nothing in them may steer a terminal. The second
+-- pattern is C1 (U+0080 to U+009F) in UTF-8.
+local function visible(text)
+  local function escaped(bytes)
+    return (bytes:gsub(".", function(byte) return ("\\x%02x"):format(byte:byte()) end))
+  end
+  return (text:gsub("[%c]", escaped):gsub("\194[\128-\159]", escaped))
+end
+
+--- Prints a line for people.
+function output.line(text)
+  write(visible(text) .. "\n")
+end
+
 --- Prints a value as one line of JSON.
 function output.json(value)
-  io.stdout:write(assert(core.to_json(value)), "\n")
+  write(assert(core.to_json(value)) .. "\n")
+end
+
+--- Hands all that was printed to the system.
+---@return true|nil
+---@return string? message
+---@return string? code EIO: some of it was lost
+function output.flush()
+  note(io.stdout:flush())
+  if failure then return nil, failure, "EIO" end
+  return true
+end
+
+-- Characters, not bytes, so that columns of UTF-8 line up.
+local function width_of(text)
+  local _, continued = text:gsub("[\128-\191]", "")
+  return #text - continued
 end
 
 --- Prints rows under their titles, each column as wide as it needs.
@@ -21,14 +60,16 @@ end
 function output.table(titles, rows)
   local widths = {}
   local function measure(row)
-    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell) end
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, width_of(visible(cell))) end
   end
   measure(titles)
   for _, row in ipairs(rows) do measure(row) end
   local function line(row)
     local cells = {}
-    for i, cell in ipairs(row) do cells[i] = i < #row and cell .. (" "):rep(widths[i] - #cell) or cell end
-    io.stdout:write(table.concat(cells, "  "), "\n")
+    for i, cell in ipairs(row) do
+      cells[i] = i < #row and cell .. (" "):rep(widths[i] - width_of(visible(cell))) or cell
+    end
+    output.line(table.concat(cells, "  "))
   end
   line(titles)
   for _, row in ipairs(rows) do line(row) end
@@ -41,7 +82,7 @@ function output.fields(pairs_list)
   for _, pair in ipairs(pairs_list) do width = math.max(width, #pair[1]) end
   for _, pair in ipairs(pairs_list) do
     if pair[2] ~= nil then
-      io.stdout:write(pair[1], (" "):rep(width - #pair[1] + 2), tostring(pair[2]), "\n")
+      output.line(pair[1] .. (" "):rep(width - #pair[1] + 2) .. tostring(pair[2]))
     end
   end
 end
@@ -49,6 +90,11 @@ end
 --- A header value that is not for everybody's eyes.
 function output.masked(value)
   return #value > 8 and value:sub(1, 2) .. "****" or "****"
+end
+
+--- A URL without its user name and password.
+function output.masked_url(url)
+  return (url:gsub("^(%a[%w+.-]*://)[^/?#]*@", "%1***@"))
 end
 
 --- Milliseconds for people.

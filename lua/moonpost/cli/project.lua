@@ -44,8 +44,8 @@ function project.init(args)
   if args.json then
     output.json { written = written }
   else
-    for _, path in ipairs(written) do io.stdout:write("wrote ", path, "\n") end
-    io.stdout:write(("next: moonpost check %s/config/server.lua\n"):format(dir))
+    for _, path in ipairs(written) do output.line("wrote " .. path) end
+    output.line(("next: moonpost check %s/config/server.lua"):format(dir))
   end
   return true
 end
@@ -59,8 +59,8 @@ function project.check(args)
       endpoints = #loaded.endpoints, events = output.list(loaded.event_list),
     }
   else
-    for _, line in ipairs(config.describe(loaded)) do io.stdout:write(line, "\n") end
-    io.stdout:write "ok\n"
+    for _, line in ipairs(config.describe(loaded)) do output.line(line) end
+    output.line "ok"
   end
   return true
 end

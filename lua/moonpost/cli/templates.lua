@@ -29,13 +29,15 @@ return {
     --   timeout = 15, connectTimeout = 5,       -- seconds
     --   concurrency = 10, maxConcurrency = 256, -- requests at a time: of one webhook, of all
     --   retrySchedule = { 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400 }, -- seconds
-    --   proxy = "http://proxy:3128",
+    --   proxy = "http://proxy:3128",            -- default: none
+    --   userAgent = "shop/1.0",                 -- default: moonpost and its version
     -- },
 
     -- What is sent of keys that a model does not have ("drop", "keep"), and of users inside entries ("id", "keep").
     -- sanitize = { unknownAttributes = "drop", embeddedUsers = "id", privateAttributes = {} },
 
-    -- Addresses that may be dialled although they are not public: CIDRs and host names.
+    -- Addresses that may be dialled although they are not public: CIDRs and host names. This version checks the list
+    -- and dials any address.
     -- network = { allow = { "127.0.0.0/8", "localhost" } },
 
     -- limits = { eventSize = 1048576, inbox = 10000, inboxBytes = 67108864, emitTimeout = 30 },

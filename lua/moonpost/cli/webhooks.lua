@@ -8,6 +8,10 @@ local function shown(webhook, args)
   for key, value in pairs(webhook) do
     if key ~= "headers" then copy[key] = value end
   end
+  if not args.show_secrets then copy.url = output.masked_url(copy.url) end
+  for _, key in ipairs { "events", "models", "retrySchedule" } do
+    if copy[key] then output.list(copy[key]) end
+  end
   for name, value in pairs(webhook.headers) do
     copy.headers[name] = args.show_secrets and value or output.masked(value)
   end
@@ -46,6 +50,7 @@ function webhooks.list(hooks, args)
   end
   local rows = {}
   for i, webhook in ipairs(list) do
+    webhook = shown(webhook, args)
     rows[i] = {
       webhook.id, webhook.name, webhook.enabled and "yes" or "no", webhook.source,
       table.concat(webhook.events, ","), webhook.url,
@@ -90,6 +95,25 @@ function webhooks.add(hooks, args)
   return done(args, hooks.webhooks:create(fields))
 end
 
+-- The fields it has without the dropped ones, then the new ones.
+local function merged_headers(current, new, dropped_names)
+  local merged, dropped, there = {}, {}, {}
+  for name in pairs(current) do there[name:lower()] = true end
+  for _, name in ipairs(dropped_names) do
+    if not there[name:lower()] then
+      return nil, ("--no-header '%s': the webhook has no such header"):format(name), "ENOENT"
+    end
+    dropped[name:lower()] = true
+  end
+  for _, header in ipairs(new) do dropped[header[1]:lower()] = true end
+  for name, value in pairs(current) do
+    if not dropped[name:lower()] then merged[#merged + 1] = { name, value } end
+  end
+  table.sort(merged, function(a, b) return a[1]:lower() < b[1]:lower() end)
+  for _, header in ipairs(new) do merged[#merged + 1] = header end
+  return merged
+end
+
 function webhooks.set(hooks, args)
   local webhook, message, code = hooks.webhooks:get(args.id)
   if not webhook then return nil, message, code end
@@ -97,17 +121,11 @@ function webhooks.set(hooks, args)
   fields, message, code = fields_of(args)
   if not fields then return nil, message, code end
   if fields.headers or #args.no_header > 0 then
-    local merged, dropped = {}, {}
-    for _, header in ipairs(fields.headers or {}) do dropped[header[1]:lower()] = true end
-    for _, name in ipairs(args.no_header) do dropped[name:lower()] = true end
-    for name, value in pairs(webhook.headers) do
-      if not dropped[name:lower()] then merged[#merged + 1] = { name, value } end
-    end
-    table.sort(merged, function(a, b) return a[1]:lower() < b[1]:lower() end)
-    for _, header in ipairs(fields.headers or {}) do merged[#merged + 1] = header end
-    fields.headers = merged
+    fields.headers, message, code = merged_headers(webhook.headers, fields.headers or {}, args.no_header)
+    if not fields.headers then return nil, message, code end
   end
   if args.enable or args.disable then fields.enabled = args.enable == true end
+  if next(fields) == nil then return nil, "webhooks set: expected an option that says what to change", "EINVAL" end
   return done(args, hooks.webhooks:update(args.id, fields))
 end
 
@@ -117,7 +135,7 @@ function webhooks.rm(hooks, args)
   if args.json then
     output.json(shown(webhook, args))
   else
-    io.stdout:write(("deleted webhook %s (%s)\n"):format(webhook.id, webhook.name))
+    output.line(("deleted webhook %s (%s)"):format(webhook.id, webhook.name))
   end
   return true
 end
