@@ -35,6 +35,11 @@ function webhook.list_length(value)
 end
 local list_length = webhook.list_length
 
+-- The store keeps definitions as JSON.
+local function is_utf8(text)
+  return core.to_json(text) ~= nil
+end
+
 -- ---- one checker a field: value, where, context -> normalized | nil, message -------------------------
 
 local fields = {}
@@ -44,6 +49,7 @@ function fields.name(value, where)
     return nil, ("%s: expected a name of 1 to %d bytes, got %s"):format(where, MAX_NAME, shown(value))
   end
   if value:find "[%z\1-\31\127]" then return nil, ("%s: expected a name without control characters"):format(where) end
+  if not is_utf8(value) then return nil, ("%s: expected UTF-8"):format(where) end
   return value
 end
 
@@ -51,6 +57,7 @@ function fields.url(value, where)
   if type(value) ~= "string" then return nil, ("%s: expected a URL, got %s"):format(where, shown(value)) end
   local ok, message = core.check_url(value)
   if not ok then return nil, ("%s: %s"):format(where, message) end
+  if not is_utf8(value) then return nil, ("%s: expected UTF-8 (or %%-escapes)"):format(where) end
   return value
 end
 
@@ -99,6 +106,7 @@ function webhook.headers(value, where)
     local ok
     ok, message = core.check_header(where, name, content)
     if not ok then return nil, message end
+    if not is_utf8(content) then return nil, ("%s['%s']: expected UTF-8"):format(where, name) end
     if core.header_reserved(name) then
       return nil, ("%s['%s']: is moonpost's own header and cannot be set"):format(where, name)
     end

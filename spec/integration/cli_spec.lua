@@ -131,6 +131,12 @@ describe("the command moonpost", function()
     assert.equal(1, #json("webhooks", "list", "--config", config, "--json"))
   end)
 
+  it("webhooks take all models again", function()
+    local webhook = add("/ok", "--model", "address")
+    assert.equal(1, #webhook.models)
+    assert.is_nil(json("webhooks", "set", webhook.id, "--all-models", "--json").models)
+  end)
+
   it("emit reads files", function()
     local path = temp.write(dir .. "/entry.json", '{"id":1}')
     local output = ok("emit", "entry.update", "--model", "address", "--entry-file", path)

@@ -60,6 +60,7 @@ local function add_webhooks(parser)
   local set = command("set", "Change one.")
   set:argument("id", "The webhook's id.")
   webhook_options(set, false)
+  set:flag("--all-models", "Every model's events again.")
   set:option("--no-header", "Take a header field away; may be repeated."):count "*"
   set:mutex(set:flag("--enable", "Send to it."), set:flag("--disable", "Keep its deliveries."))
   command("rm", "Delete one."):argument("id", "The webhook's id.")

@@ -1,4 +1,5 @@
 --- moonpost webhooks: those of the config's store, and those of the config.
+local moonpost = require "moonpost"
 local output = require "moonpost.cli.output"
 
 local webhooks = {}
@@ -84,7 +85,11 @@ local function fields_of(args)
     fields.events = fields.events or {}
     for event in words:gmatch "[^,%s]+" do fields.events[#fields.events + 1] = event end
   end
-  if #args.model > 0 then fields.models = args.model end
+  if #args.model > 0 then
+    fields.models = args.model
+  elseif args.all_models then
+    fields.models = moonpost.null
+  end
   return fields
 end
 
