@@ -57,7 +57,7 @@ static void event_id(mp_buf *out, const char *name, int64_t id) {
   mp_answer_string(out, name, text);
 }
 
-void mp_answer_webhook(mp_buf *out, const mp_webhook *webhook) {
+void mp_answer_webhook(mp_buf *out, const mp_webhook *webhook, int64_t hold_ms) {
   mp_buf_add_char(out, '{');
   id_number(out, "id", webhook->id);
   mp_answer_string(out, "source", webhook->from_config ? "config" : "api");
@@ -65,6 +65,7 @@ void mp_answer_webhook(mp_buf *out, const mp_webhook *webhook) {
   mp_buf_add_str(out, webhook->enabled ? "true" : "false");
   mp_answer_time(out, "created_at", webhook->created_ms);
   mp_answer_time(out, "updated_at", webhook->updated_ms);
+  if (hold_ms > mp_wall_ms()) mp_answer_time(out, "left_alone_until", hold_ms);
   key(out, "definition");
   mp_buf_add_str(out, webhook->definition);
   mp_buf_add_char(out, '}');

@@ -12,7 +12,8 @@ void mp_answer_string(mp_buf *out, const char *name, const char *text); /* NULL:
 void mp_answer_number(mp_buf *out, const char *name, int64_t number);
 void mp_answer_time(mp_buf *out, const char *name, int64_t wall_ms); /* 0: left out */
 
-void mp_answer_webhook(mp_buf *out, const mp_webhook *webhook);
+/* hold_ms: nothing is sent to it before; 0 or in the past: it is not left alone. */
+void mp_answer_webhook(mp_buf *out, const mp_webhook *webhook, int64_t hold_ms);
 void mp_answer_delivery(mp_buf *out, const mp_delivery_row *row);
 void mp_answer_attempt(mp_buf *out, int number, const mp_attempt *attempt);
 void mp_answer_event(mp_buf *out, const mp_event_row *row);

@@ -128,6 +128,10 @@ static mp_webhook *webhook_of(mp_engine *e, int64_t id) {
   return lane ? lane->webhook : NULL;
 }
 
+static void add_webhook(mp_buf *out, mp_lane *lane) {
+  mp_answer_webhook(out, lane->webhook, atomic_load(&lane->hold_ms));
+}
+
 static mp_code no_webhook(int64_t id, mp_error *err) {
   return mp_fail(err, MP_ENOENT, "no webhook has the id %lld", (long long)id);
 }
@@ -136,10 +140,10 @@ static mp_code run_webhooks(mp_engine *e, mp_call *call, mp_error *err) {
   (void)err;
   mp_buf_add_char(&call->out, '[');
   for (size_t i = 0; i < e->lanes.count; i++) {
-    const mp_webhook *w = e->lanes.items[i]->webhook;
-    if (!w) continue;
+    mp_lane *lane = e->lanes.items[i];
+    if (!lane->webhook) continue;
     next_element(&call->out);
-    mp_answer_webhook(&call->out, w);
+    add_webhook(&call->out, lane);
   }
   mp_buf_add_char(&call->out, ']');
   return MP_OK;
@@ -151,9 +155,9 @@ mp_code mp_engine_webhooks(mp_engine *engine, mp_buf *out, mp_error *err) {
 }
 
 static mp_code run_webhook(mp_engine *e, mp_call *call, mp_error *err) {
-  const mp_webhook *w = webhook_of(e, call->id);
-  if (!w) return no_webhook(call->id, err);
-  mp_answer_webhook(&call->out, w);
+  mp_lane *lane = mp_lanes_find(&e->lanes, call->id);
+  if (!lane || !lane->webhook) return no_webhook(call->id, err);
+  add_webhook(&call->out, lane);
   return MP_OK;
 }
 

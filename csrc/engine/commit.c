@@ -83,18 +83,32 @@ static void judge(mp_engine *e, const mp_delivery *d, int64_t now_ms, mp_finish 
     f->state = MP_DEAD;
 }
 
-/* What an answer says about the whole lane: a receiver that asked for time gets it from every
- * delivery, one that is gone for good (410) gets none any more. */
-static mp_code heed(mp_engine *e, const mp_delivery *d, const mp_finish *f, mp_error *err) {
-  const mp_webhook *w = d->lane->webhook;
-  mp_webhook_row row;
-  mp_code code = MP_OK;
+static void note_outcome(mp_engine *e, mp_delivery *d, int64_t now_ms) {
+  mp_lane *lane = d->lane;
+  long long id = (long long)lane->webhook_id;
 
-  if (d->retry_after_ms > 0) {
-    code = mp_store_webhook_hold(e->store, d->lane->webhook_id, f->due_ms, err);
-    e->reload = true;
+  if (d->noted) return; /* a transaction that failed is made again */
+  d->noted = true;
+  switch (mp_circuit_note(&lane->circuit, !d->attempt.error_class, d->attempt.at_ms, now_ms)) {
+    case MP_CIRCUIT_OPENED:
+      mp_log(e->settings->log_level, MP_LOG_WARN,
+             "webhook %lld keeps failing (%s); it is left alone but for a probe now and then", id,
+             d->attempt.error_class);
+      break;
+    case MP_CIRCUIT_CLOSED:
+      mp_log(e->settings->log_level, MP_LOG_WARN, "webhook %lld works again", id);
+      break;
+    case MP_CIRCUIT_POSTPONED:
+    case MP_CIRCUIT_SAME:
+      break;
   }
-  if (d->attempt.status != 410 || !w || !w->enabled || code != MP_OK) return code;
+}
+
+static mp_code disable_gone(mp_engine *e, const mp_lane *lane, mp_error *err) {
+  const mp_webhook *w = lane->webhook;
+  mp_webhook_row row;
+
+  if (!w || !w->enabled) return MP_OK;
   row = (mp_webhook_row){.id = w->id,
                          .from_config = w->from_config,
                          .name = w->name,
@@ -106,6 +120,21 @@ static mp_code heed(mp_engine *e, const mp_delivery *d, const mp_finish *f, mp_e
   return mp_store_webhook_update(e->store, &row, err);
 }
 
+/* What an outcome says about the whole lane: a receiver that asked for time gets it from every
+ * delivery, one that keeps failing is left alone, one that is gone for good (410) is disabled. */
+static mp_code heed(mp_engine *e, mp_delivery *d, const mp_finish *f, int64_t now_ms,
+                    mp_error *err) {
+  const mp_circuit *circuit = &d->lane->circuit;
+  mp_code code = MP_OK;
+
+  note_outcome(e, d, now_ms);
+  d->hold_ms = d->retry_after_ms > 0 ? f->due_ms : 0;
+  if (circuit->open && circuit->probe_ms > d->hold_ms) d->hold_ms = circuit->probe_ms;
+  if (d->hold_ms) code = mp_store_webhook_hold(e->store, d->lane->webhook_id, d->hold_ms, err);
+  if (code == MP_OK && d->attempt.status == 410) code = disable_gone(e, d->lane, err);
+  return code;
+}
+
 static mp_code finish_all(mp_engine *e, int64_t now_ms, mp_error *err) {
   mp_code code = MP_OK;
   for (mp_node *n = e->taken_finished.head; n && code == MP_OK; n = n->next) {
@@ -114,7 +143,7 @@ static mp_code finish_all(mp_engine *e, int64_t now_ms, mp_error *err) {
     bool applied;
     judge(e, d, now_ms, &f);
     code = mp_store_finish(e->store, &f, &applied, err);
-    if (code == MP_OK && applied && d->attempted) code = heed(e, d, &f, err);
+    if (code == MP_OK && applied && d->attempted) code = heed(e, d, &f, now_ms, err);
     d->due_ms = f.state == MP_WAITING ? f.due_ms : INT64_MAX;
     d->state = f.state;
     d->applied = applied;
@@ -138,6 +167,7 @@ static void forget_finished(mp_engine *e) {
     count_outcome(e, d);
     unlease(e, d);
     d->lane->drained++;
+    if (d->hold_ms > atomic_load(&d->lane->hold_ms)) atomic_store(&d->lane->hold_ms, d->hold_ms);
     if (d->due_ms < d->lane->next_due_ms) d->lane->next_due_ms = d->due_ms;
     mp_delivery_free(d);
   }

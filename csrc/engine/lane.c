@@ -62,6 +62,7 @@ int mp_lane_room(const mp_lane *lane) {
   int room;
 
   if (!lane->webhook || !lane->webhook->enabled) return 0;
+  if (lane->circuit.open) return lane->leased == 0 ? 1 : 0; /* a probe */
   room = lane->webhook->concurrency + ahead - lane->leased;
   return room > 0 ? room : 0;
 }

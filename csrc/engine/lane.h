@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "engine/circuit.h"
 #include "engine/event.h"
 #include "engine/webhook.h"
 
@@ -21,7 +22,8 @@ typedef struct mp_lane {
   int leased;          /* claimed by this engine and not finished */
   int drained;         /* finished in the last batch that finished any: how fast the lane runs */
   int64_t next_due_ms; /* nothing of it waits in the store that is due earlier */
-  bool seen;           /* while the webhooks are read anew */
+  mp_circuit circuit;
+  bool seen; /* while the webhooks are read anew */
 
   /* both */
   atomic_bool stopped;  /* disabled or deleted: what is queued is given back */
@@ -70,7 +72,9 @@ typedef struct mp_delivery {
   /* Written by the store thread when it finishes the delivery. */
   mp_delivery_state state;
   int64_t due_ms;
-  bool applied; /* the lease was still its own */
+  int64_t hold_ms; /* the lane is left alone until then; 0: it is not */
+  bool applied;    /* the lease was still its own */
+  bool noted;      /* the lane's circuit knows of it */
 } mp_delivery;
 
 /* Takes references to event and webhook. NULL when out of memory. */

@@ -97,6 +97,7 @@ static mp_code load_row(void *arg, const mp_webhook_row *stored, mp_error *err) 
   }
   mp_webhook_unref(lane->webhook);
   lane->webhook = webhook;
+  lane->circuit = (mp_circuit){0}; /* what kept failing may have been mended */
   atomic_store(&lane->stopped, !webhook->enabled);
   return MP_OK;
 }

@@ -91,7 +91,8 @@ mp_code mp_sqlite_webhook_update(mp_store *store, const mp_webhook_row *row, mp_
   if (before < 0) return no_webhook(s, row->id, err);
   code = mp_sqlite_write(
       s, MP_SQL_WEBHOOK_UPDATE,
-      "UPDATE webhook SET name = ?2, definition = ?3, enabled = ?4, updated_ms = ?5 WHERE id = ?1",
+      "UPDATE webhook SET name = ?2, definition = ?3, enabled = ?4, updated_ms = ?5, hold_ms = 0 "
+      "WHERE id = ?1",
       &q, err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, row->id);

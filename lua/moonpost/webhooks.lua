@@ -21,13 +21,14 @@ local methods = mt.__index
 ---@field source "api"|"config"
 ---@field created_at string ISO 8601
 ---@field updated_at string ISO 8601
+---@field left_alone_until string? its receiver asked for time, or keeps failing: nothing is sent before
 
 local function to_webhook(row)
   local webhook = {}
   for name, value in pairs(row.definition) do webhook[name] = value end
   webhook.headers = {}
   for _, header in ipairs(row.definition.headers or {}) do webhook.headers[header[1]] = header[2] end
-  for _, name in ipairs { "id", "source", "enabled", "created_at", "updated_at" } do
+  for _, name in ipairs { "id", "source", "enabled", "created_at", "updated_at", "left_alone_until" } do
     webhook[name] = row[name]
   end
   return webhook

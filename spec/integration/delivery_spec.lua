@@ -216,6 +216,29 @@ describe("delivery", function()
     for i = 2, 3 do assert.is_true(requests[i].at_us - requests[1].at_us >= 1900000) end
   end)
 
+  it("leaves a receiver that keeps failing alone, until its webhook is changed", function()
+    local schedule = {}
+    for i = 1, 50 do schedule[i] = 0.01 end
+    hooks = hooks_support.open { delivery = { concurrency = 2, retrySchedule = schedule } }
+    local w = webhook "/status/500"
+    local ids = {}
+    for i = 1, 5 do ids[i] = emit() end
+    assert(receiver:wait_for(10))
+    assert(hooks:wait(20)) -- nothing is due while it is left alone
+    local attempts = 0
+    for _, id in ipairs(ids) do
+      assert.equal("waiting", delivery_of(id).state)
+      attempts = attempts + delivery_of(id).attempts
+    end
+    assert.is_true(attempts >= 10 and attempts <= 12, attempts)
+    assert.equal(attempts, #receiver:requests())
+    assert.truthy(assert(hooks.webhooks:get(w.id)).left_alone_until)
+    assert.is_nil(assert(hooks.webhooks:update(w.id, { url = receiver:url "/ok" })).left_alone_until)
+    assert(wait_until(20, function()
+      return #assert(hooks.deliveries:list { webhook_id = w.id, state = "delivered" }) == 5
+    end))
+  end)
+
   it("disables a webhook whose receiver is gone for good", function()
     hooks = hooks_support.open()
     local w = webhook "/status/410"

@@ -26,6 +26,7 @@ local function print_one(webhook, args)
     { "id", webhook.id }, { "name", webhook.name }, { "url", webhook.url },
     { "enabled", webhook.enabled and "yes" or "no" }, { "source", webhook.source },
     { "events", table.concat(webhook.events, ", ") },
+    { "left alone until", webhook.left_alone_until },
     { "models", webhook.models and table.concat(webhook.models, ", ") or "all" },
   }
   local names = {}
