@@ -109,9 +109,9 @@ mp_code mp_store_webhooks(mp_store *store, mp_webhook_fn fn, void *arg, mp_error
 /* Sets row->id. Ids are never given twice. */
 mp_code mp_store_webhook_insert(mp_store *store, mp_webhook_row *row, mp_error *err);
 
-/* Name, definition, enabled and updated_ms of row->id; MP_ENOENT. Ends a hold. Disabling makes its waiting
- * deliveries held; enabling makes its held deliveries waiting, due at row->updated_ms at the
- * latest. */
+/* Name, definition, enabled and updated_ms of row->id; MP_ENOENT. Ends a hold. Disabling makes its
+ * waiting deliveries held; enabling makes its held deliveries waiting, due at row->updated_ms at
+ * the latest. */
 mp_code mp_store_webhook_update(mp_store *store, const mp_webhook_row *row, mp_error *err);
 
 /* Its waiting and held deliveries become dead, with the error class "deleted"; history stays.
