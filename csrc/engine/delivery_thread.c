@@ -95,21 +95,39 @@ static void accept_handed(mp_engine *e, mp_list *handed) {
   }
 }
 
+/* Starts the first of the lane's queue, or gives it back. */
+static void start_one(mp_engine *e, mp_lane *lane) {
+  mp_delivery *d = MP_CONTAINER(mp_list_pop(&lane->queue), mp_delivery, node);
+
+  if (atomic_load(&lane->stopped) || atomic_load(&lane->hold_ms) > mp_wall_ms())
+    mp_list_push(&e->outcomes, &d->node); /* given back without an attempt */
+  else if (start(e, d))
+    lane->active++;
+}
+
+/* Lanes take turns, one request a turn. When all slots are taken, a lane that has nothing under way
+ * still gets one: however many receivers hang, they slow no other. */
 static void start_turns(mp_engine *e) {
+  mp_list later = {0};
+
   while (e->turns.head && mp_client_room(e->client)) {
     mp_lane *lane = MP_CONTAINER(mp_list_pop(&e->turns), mp_lane, turn);
-    mp_delivery *d;
+    const mp_delivery *next;
+
+    if (lane->active > 0 && mp_client_active(e->client) >= e->settings->max_concurrency) {
+      mp_list_push(&later, &lane->turn);
+      continue;
+    }
     lane->in_turns = false;
     if (!lane->queue.head) continue;
-    d = MP_CONTAINER(lane->queue.head, mp_delivery, node);
-    if (lane->active >= d->webhook->concurrency) continue; /* comes back when one of its own ends */
-    mp_list_pop(&lane->queue);
-    if (atomic_load(&lane->stopped) || atomic_load(&lane->hold_ms) > mp_wall_ms())
-      mp_list_push(&e->outcomes, &d->node); /* given back without an attempt */
-    else if (start(e, d))
-      lane->active++;
+    next = MP_CONTAINER(lane->queue.head, mp_delivery, node);
+    if (lane->active >= next->webhook->concurrency)
+      continue; /* comes back when one of its own ends */
+    start_one(e, lane);
     take_turns(e, lane);
   }
+  mp_list_append(&later, &e->turns); /* those that waited keep their place */
+  e->turns = later;
 }
 
 static void give_back_queued(mp_engine *e) {
@@ -160,7 +178,7 @@ void *mp_delivery_thread(void *engine) {
 }
 
 mp_code mp_delivery_client(mp_engine *engine, mp_error *err) {
-  mp_client_options options = {.max_requests = engine->settings->max_concurrency,
+  mp_client_options options = {.max_requests = engine->settings->max_concurrency * 2,
                                .response_keep = MP_RESPONSE_KEEP,
                                .done = on_done,
                                .owner = engine};

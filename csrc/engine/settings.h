@@ -32,7 +32,8 @@ typedef struct mp_settings {
   int64_t timeout_ms;
   int64_t connect_timeout_ms;
   int concurrency;     /* requests under way of one webhook */
-  int max_concurrency; /* of all webhooks together */
+  int max_concurrency; /* of all webhooks together; above it, up to twice as many, only one of each
+                        */
   char *proxy;         /* NULL: none */
   char *user_agent;
   size_t inbox_count; /* emits handed over and not committed */

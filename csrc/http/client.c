@@ -143,7 +143,7 @@ mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_erro
     return mp_fail(err, MP_ENOMEM, "out of memory");
   }
   /* Without it the cache follows the number of handles at this moment, and drops connections. */
-  curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)options->max_requests * 2);
+  curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)options->max_requests);
   *out = c;
   return MP_OK;
 }

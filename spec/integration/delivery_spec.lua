@@ -277,6 +277,19 @@ describe("delivery", function()
     assert.is_true(hanging <= 2)
   end)
 
+  it("does not let hanging receivers that take every slot delay another", function()
+    hooks = hooks_support.open { delivery = { timeout = 60, maxConcurrency = 4 } }
+    webhook("/hang?a", { name = "a", concurrency = 2 })
+    webhook("/hang?b", { name = "b", concurrency = 2 })
+    for _ = 1, 5 do emit() end
+    assert(receiver:wait_for(4))
+    local quick = webhook("/ok", { name = "quick" })
+    for _ = 1, 20 do emit() end
+    assert(wait_until(30, function()
+      return #assert(hooks.deliveries:list { webhook_id = quick.id, state = "delivered" }) == 20
+    end))
+  end)
+
   it("sends userinfo as Basic authentication, but a webhook's own Authorization before it", function()
     hooks = hooks_support.open()
     local url = ("http://u:p@127.0.0.1:%d/basic"):format(receiver.port)
