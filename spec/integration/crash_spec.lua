@@ -18,10 +18,11 @@ local hooks = assert(moonpost.open { webhooks = {
   delivery = { retrySchedule = { 0.05, 0.05, 0.05, 0.05, 0.05 } },
 } })
 io.stdout:setvbuf "no"
-for i = 1, 1000000 do
+for i = 1, 300 do -- a fast disk would accept more than a spec can check
   local id = assert(hooks:emit("entry.create", { model = "address", entry = { id = i, city = run } }))
   io.stdout:write(id, "\n")
 end
+require("moonpost.core").sleep(60)
 ]]
 
 describe("after kill -9", function()
