@@ -148,7 +148,6 @@ static void hand_back(mp_engine *e) {
 
 void *mp_delivery_thread(void *engine) {
   mp_engine *e = engine;
-  int timeout = 0;
 
   for (;;) {
     mp_list handed = {0};
@@ -169,8 +168,7 @@ void *mp_delivery_thread(void *engine) {
     mp_client_poll(e->client, 0);
     if (!e->outcomes.head) {
       if (stop && mp_client_active(e->client) == 0 && !e->turns.head) break;
-      timeout = IDLE_POLL_MS;
-      mp_client_poll(e->client, timeout);
+      mp_client_poll(e->client, IDLE_POLL_MS);
     }
     hand_back(e);
   }
