@@ -236,7 +236,11 @@ static void keep_house(mp_engine *e) {
   }
   if (now >= e->next_beat) {
     e->next_beat = now + BEAT_MS;
-    if (code == MP_OK) code = transaction(e, beat, &err);
+    if (code == MP_OK) {
+      int64_t id = e->id;
+      code = transaction(e, beat, &err);
+      if (code != MP_OK) e->id = id; /* a new row that was not committed is none */
+    }
   }
   if (now >= e->next_prune && code == MP_OK) {
     code = forget_old(e, &err);
