@@ -15,6 +15,9 @@ int64_t mp_wall_ms(void) {
 int64_t mp_mono_ms(void) {
   return read_clock(CLOCK_MONOTONIC, 1000);
 }
+int64_t mp_boot_ms(void) {
+  return read_clock(CLOCK_BOOTTIME, 1000);
+}
 int64_t mp_mono_us(void) {
   return read_clock(CLOCK_MONOTONIC, 1000000);
 }

@@ -1,4 +1,5 @@
-/* Time. Wall time is for what is stored or shown; waiting uses the monotonic clock. */
+/* Time. Wall time is for what people read; it may jump. Waiting uses the monotonic clock, and what
+ * must outlive the process is counted from the machine's boot (queue/store.h: the store's time). */
 #ifndef MP_BASE_CLOCK_H
 #define MP_BASE_CLOCK_H
 
@@ -10,6 +11,9 @@ int64_t mp_wall_ms(void);
 /* Milliseconds and microseconds of CLOCK_MONOTONIC. */
 int64_t mp_mono_ms(void);
 int64_t mp_mono_us(void);
+
+/* Milliseconds of CLOCK_BOOTTIME: since the machine's boot, its sleep included. */
+int64_t mp_boot_ms(void);
 
 #define MP_ISO8601_SIZE 25
 

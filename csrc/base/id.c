@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-
 #define COUNT_BITS 11
 #define SLOT_BITS  10
 #define DIGITS     13
@@ -14,14 +12,14 @@
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
 void mp_id_source_init(mp_id_source *s, unsigned slot, int64_t newest) {
-  *s = (mp_id_source){.slot = slot % MP_ID_SLOTS, .last_ms = newest >> (COUNT_BITS + SLOT_BITS)};
+  *s = (mp_id_source){.slot = slot % MP_ID_SLOTS, .last_ms = mp_event_id_ms(newest)};
   pthread_mutex_init(&s->lock, NULL);
   /* The newest id's own millisecond may be full of ids from this slot's last engine. */
   s->count = 1u << COUNT_BITS;
 }
 
 void mp_id_source_move(mp_id_source *s, unsigned slot, int64_t newest) {
-  int64_t newest_ms = newest >> (COUNT_BITS + SLOT_BITS);
+  int64_t newest_ms = mp_event_id_ms(newest);
 
   pthread_mutex_lock(&s->lock);
   s->slot = slot % MP_ID_SLOTS;
@@ -34,13 +32,12 @@ void mp_id_source_free(mp_id_source *s) {
   pthread_mutex_destroy(&s->lock);
 }
 
-int64_t mp_id_next(mp_id_source *s) {
-  int64_t now = mp_wall_ms();
+int64_t mp_id_next(mp_id_source *s, int64_t now_ms) {
   int64_t id;
 
   pthread_mutex_lock(&s->lock);
-  if (now > s->last_ms) {
-    s->last_ms = now;
+  if (now_ms > s->last_ms) {
+    s->last_ms = now_ms;
     s->count = 0;
   } else if (s->count >= 1u << COUNT_BITS) {
     s->last_ms++; /* borrowed from the future: the clock catches up */
@@ -49,6 +46,14 @@ int64_t mp_id_next(mp_id_source *s) {
   id = s->last_ms << (COUNT_BITS + SLOT_BITS) | (int64_t)s->slot << COUNT_BITS | s->count++;
   pthread_mutex_unlock(&s->lock);
   return id;
+}
+
+int64_t mp_event_id_ms(int64_t id) {
+  return id >> (COUNT_BITS + SLOT_BITS);
+}
+
+int64_t mp_event_id_first(int64_t ms) {
+  return ms << (COUNT_BITS + SLOT_BITS);
 }
 
 static void format_digits(int64_t id, char *out) {

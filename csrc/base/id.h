@@ -20,7 +20,7 @@
 /* Makes ids; safe to use from many threads. */
 typedef struct mp_id_source {
   pthread_mutex_t lock;
-  int64_t last_ms; /* lock; never goes back, whatever the wall clock does */
+  int64_t last_ms; /* lock; never goes back */
   unsigned count;  /* lock */
   unsigned slot;   /* lock */
 } mp_id_source;
@@ -30,7 +30,11 @@ void mp_id_source_init(mp_id_source *s, unsigned slot, int64_t newest);
 void mp_id_source_free(mp_id_source *s);
 /* The engine got another slot. */
 void mp_id_source_move(mp_id_source *s, unsigned slot, int64_t newest);
-int64_t mp_id_next(mp_id_source *s);
+int64_t mp_id_next(mp_id_source *s, int64_t now_ms); /* now_ms: on the store's clock */
+
+/* When was the event's id made, on that clock? And the smallest id of a millisecond. */
+int64_t mp_event_id_ms(int64_t id);
+int64_t mp_event_id_first(int64_t ms);
 
 void mp_event_id_format(int64_t id, char out[MP_EVENT_ID_SIZE]);
 bool mp_event_id_parse(const char *text, int64_t *id);

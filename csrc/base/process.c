@@ -6,16 +6,21 @@
 #include <string.h>
 #include <unistd.h>
 
-void mp_host_name(char out[MP_HOST_SIZE]) {
-  char boot[48] = "no-boot-id";
-  char space[40] = "no-pid-ns";
+void mp_boot_id(char out[MP_BOOT_ID_SIZE]) {
   FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+  strcpy(out, "no-boot-id");
+  if (!f) return;
+  if (fgets(out, MP_BOOT_ID_SIZE, f)) out[strcspn(out, "\n")] = '\0';
+  fclose(f);
+}
+
+void mp_host_name(char out[MP_HOST_SIZE]) {
+  char boot[MP_BOOT_ID_SIZE];
+  char space[40] = "no-pid-ns";
   ssize_t n;
 
-  if (f) {
-    if (fgets(boot, sizeof boot, f)) boot[strcspn(boot, "\n")] = '\0';
-    fclose(f);
-  }
+  mp_boot_id(boot);
   n = readlink("/proc/self/ns/pid", space, sizeof space - 1);
   if (n > 0) space[n] = '\0';
   snprintf(out, MP_HOST_SIZE, "%s %s", boot, space);

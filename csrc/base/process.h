@@ -6,7 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MP_HOST_SIZE 96
+#define MP_BOOT_ID_SIZE 48
+#define MP_HOST_SIZE    96
+
+/* Names the machine's present boot; "no-boot-id" where the kernel does not tell. */
+void mp_boot_id(char out[MP_BOOT_ID_SIZE]);
 
 /* Names the space in which pids mean something: the kernel's boot and the pid namespace. Two
  * containers on one machine get two names. */

@@ -29,6 +29,11 @@ void mp_answer_string(mp_buf *out, const char *name, const char *text) {
   if (text) mp_answer_text(out, name, text, strlen(text));
 }
 
+void mp_answer_flag(mp_buf *out, const char *name, bool flag) {
+  key(out, name);
+  mp_buf_add_str(out, flag ? "true" : "false");
+}
+
 void mp_answer_number(mp_buf *out, const char *name, int64_t number) {
   key(out, name);
   mp_buf_add_format(out, "%lld", (long long)number);
@@ -46,45 +51,49 @@ static void duration(mp_buf *out, int64_t us) {
   mp_buf_add_format(out, "%lld.%03d", (long long)(us / 1000), (int)(us % 1000));
 }
 
-static void id_number(mp_buf *out, const char *name, int64_t id) {
+void mp_answer_id(mp_buf *out, const char *name, int64_t id) {
   key(out, name);
   mp_buf_add_format(out, "\"%lld\"", (long long)id);
 }
 
-static void event_id(mp_buf *out, const char *name, int64_t id) {
+void mp_answer_event_id(mp_buf *out, const char *name, int64_t id) {
   char text[MP_EVENT_ID_SIZE];
   mp_event_id_format(id, text);
   mp_answer_string(out, name, text);
 }
 
-void mp_answer_webhook(mp_buf *out, const mp_webhook *webhook, int64_t hold_ms) {
+void mp_answer_delivery_id(mp_buf *out, const char *name, int64_t of_event, int64_t of_webhook) {
+  char text[MP_DELIVERY_ID_SIZE];
+  mp_delivery_id_format(of_event, of_webhook, text);
+  mp_answer_string(out, name, text);
+}
+
+void mp_answer_webhook(mp_buf *out, const mp_webhook *webhook, int64_t hold_ms,
+                       int64_t failing_ms) {
   mp_buf_add_char(out, '{');
-  id_number(out, "id", webhook->id);
+  mp_answer_id(out, "id", webhook->id);
   mp_answer_string(out, "source", webhook->from_config ? "config" : "api");
-  key(out, "enabled");
-  mp_buf_add_str(out, webhook->enabled ? "true" : "false");
+  mp_answer_flag(out, "enabled", webhook->enabled);
   mp_answer_time(out, "created_at", webhook->created_ms);
   mp_answer_time(out, "updated_at", webhook->updated_ms);
-  if (hold_ms > mp_wall_ms()) mp_answer_time(out, "left_alone_until", hold_ms);
+  mp_answer_time(out, "left_alone_until", hold_ms);
+  mp_answer_time(out, "failing_since", failing_ms);
   key(out, "definition");
   mp_buf_add_str(out, webhook->definition);
   mp_buf_add_char(out, '}');
 }
 
-void mp_answer_delivery(mp_buf *out, const mp_delivery_row *row) {
-  char id[MP_DELIVERY_ID_SIZE];
-
-  mp_delivery_id_format(row->event_id, row->webhook_id, id);
+void mp_answer_delivery(mp_buf *out, const mp_delivery_row *row, int64_t due_ms) {
   mp_buf_add_char(out, '{');
-  mp_answer_string(out, "id", id);
-  event_id(out, "event_id", row->event_id);
-  id_number(out, "webhook_id", row->webhook_id);
+  mp_answer_delivery_id(out, "id", row->event_id, row->webhook_id);
+  mp_answer_event_id(out, "event_id", row->event_id);
+  mp_answer_id(out, "webhook_id", row->webhook_id);
   mp_answer_string(out, "event", row->event_type);
   mp_answer_string(out, "model", row->model);
   mp_answer_string(out, "state", mp_delivery_state_name(row->state));
   mp_answer_number(out, "attempts", row->attempts_total);
   mp_answer_time(out, "created_at", row->created_ms);
-  if (row->state == MP_WAITING) mp_answer_time(out, "due_at", row->due_ms);
+  mp_answer_time(out, "due_at", due_ms);
   if (row->last_at_ms) {
     key(out, "last");
     mp_buf_add_char(out, '{');
@@ -120,7 +129,7 @@ void mp_answer_attempt(mp_buf *out, int number, const mp_attempt *attempt) {
 
 void mp_answer_event(mp_buf *out, const mp_event_row *row) {
   mp_buf_add_char(out, '{');
-  event_id(out, "id", row->id);
+  mp_answer_event_id(out, "id", row->id);
   mp_answer_string(out, "type", row->type);
   mp_answer_string(out, "model", row->model);
   mp_answer_string(out, "key", row->order_key);

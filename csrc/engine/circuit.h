@@ -11,7 +11,7 @@
 
 typedef struct mp_circuit {
   bool open;
-  int64_t probe_ms; /* open: when the next probe may start (wall clock) */
+  int64_t probe_ms; /* open: when the next probe may start (store's clock) */
   int64_t wait_ms;  /* open: the wait before that probe */
   int streak;       /* failures in a row */
   int64_t minute;   /* the minute that is counted */

@@ -66,6 +66,7 @@ static bool start(mp_engine *e, mp_delivery *d) {
   mp_error err;
   mp_code code = target_of(e, d->webhook, &request.target, &err);
 
+  d->started_ms = mp_engine_now(e);
   mp_event_id_format(row->id, id);
   mp_headers_init(&headers);
   if (code == MP_OK && row->headers) {
@@ -99,7 +100,7 @@ static void accept_handed(mp_engine *e, mp_list *handed) {
 static void start_one(mp_engine *e, mp_lane *lane) {
   mp_delivery *d = MP_CONTAINER(mp_list_pop(&lane->queue), mp_delivery, node);
 
-  if (atomic_load(&lane->stopped) || atomic_load(&lane->hold_ms) > mp_wall_ms())
+  if (atomic_load(&lane->stopped) || atomic_load(&lane->hold_ms) > mp_engine_now(e))
     mp_list_push(&e->outcomes, &d->node); /* given back without an attempt */
   else if (start(e, d))
     lane->active++;

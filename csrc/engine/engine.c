@@ -42,6 +42,7 @@ static void free_engine(mp_engine *e) {
   pthread_cond_destroy(&e->work);
   pthread_cond_destroy(&e->done);
   mp_id_source_free(&e->ids);
+  mp_reports_free(&e->reports);
   mp_settings_free(e->settings);
   free(e->key);
   free(e);
@@ -199,7 +200,7 @@ int mp_engine_event_type(const mp_engine *engine, const char *type, size_t len) 
 }
 
 int64_t mp_engine_next_id(mp_engine *engine) {
-  return mp_id_next(&engine->ids);
+  return mp_id_next(&engine->ids, mp_engine_now(engine));
 }
 
 void mp_engine_count_dropped(mp_engine *engine, int64_t keys) {

@@ -56,6 +56,10 @@ mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *e
 /* Waits until nothing accepted is waiting for a first or due attempt. MP_ETIMEDOUT. */
 mp_code mp_engine_wait(mp_engine *engine, int64_t timeout_ms, mp_error *err);
 
+/* What the engine has to report (engine/report.h) after the report of that number, as JSON: "last",
+ * the number of the last one, "kept", how many of the latest there still are, and "reports". */
+mp_code mp_engine_reports(mp_engine *engine, int64_t after, mp_buf *out, mp_error *err);
+
 /* The calls below append a JSON value to out. Errors also as those of emit. */
 
 mp_code mp_engine_stats(mp_engine *engine, mp_buf *out, mp_error *err);
@@ -85,6 +89,15 @@ mp_code mp_engine_delivery(mp_engine *engine, int64_t event_id, int64_t webhook_
 mp_code mp_engine_attempts(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
                            mp_error *err);
 mp_code mp_engine_resend(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
+                         mp_error *err);
+
+#define MP_REPLAY_STEP 500 /* events that one call looks at, at most */
+
+/* One step of a replay: of the range's events, oldest first, those that the webhook wants become
+ * waiting for it, whatever came of them (but what is being sent just now), and due at once; also
+ * those of a time when there was no such webhook. JSON: "count", and "next", the event to go on
+ * after, unless the range's end was reached. */
+mp_code mp_engine_replay(mp_engine *engine, const mp_replay_range *range, mp_buf *out,
                          mp_error *err);
 mp_code mp_engine_event(mp_engine *engine, int64_t id, mp_buf *out, mp_error *err);
 mp_code mp_engine_events(mp_engine *engine, const char *type, int64_t before, int limit,

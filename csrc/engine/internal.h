@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/list.h"
 #include "engine/engine.h"
@@ -51,11 +52,29 @@ typedef struct mp_call {
   int64_t id, id2;
   bool flag;
   int limit;
+  mp_replay_range range;
   char *name, *text; /* owned */
   size_t text_len;
   mp_delivery_filter filter;
   mp_buf out;
 } mp_call;
+
+/* One transaction of the store thread, while it is made. */
+typedef struct mp_batch {
+  int64_t now_ms; /* on the store's clock */
+  mp_list emits;  /* of mp_emit: in this transaction */
+  mp_list leased; /* of mp_delivery: leased in it, handed over after it */
+  mp_list reports;
+  int events;  /* of hosts */
+  int rows;    /* deliveries inserted */
+  bool reload; /* it changes webhooks */
+} mp_batch;
+
+/* One half of the store thread's work, and whether it fails (commit.c). */
+typedef struct mp_half {
+  bool failing;
+  int64_t retry_at; /* monotonic ms before which it is not tried again; 0: it does not fail */
+} mp_half;
 
 typedef enum mp_phase { MP_STARTING, MP_RUNNING, MP_CLOSING, MP_STOPPED } mp_phase;
 
@@ -83,6 +102,8 @@ struct mp_engine {
   int64_t close_at;     /* lock; monotonic ms at which requests under way are cut off */
   bool cut_off;         /* lock; they were */
   mp_error start_error; /* lock */
+  mp_list reports;      /* lock; of mp_report, the latest */
+  int64_t report_count; /* lock; of all times */
 
   /* store thread */
   mp_store *store;
@@ -103,9 +124,9 @@ struct mp_engine {
   int pruned;          /* by the last step */
   bool too_large;      /* the store is over its size */
   int64_t next_look;   /* monotonic ms: what did other processes do? */
-  int64_t retry_at;    /* monotonic ms before which what failed is not tried again */
-  bool failing;        /* the last transaction failed */
-  bool reload;         /* a transaction changed webhooks */
+  mp_half under_way;   /* outcomes and claims */
+  mp_half emitting;    /* new events */
+  bool reload;         /* a transaction changed webhooks that could not be read since */
 
   /* hand-over to the delivery thread */
   pthread_t delivery_thread;
@@ -120,7 +141,9 @@ struct mp_engine {
   mp_list outcomes;  /* of mp_delivery, to be put into finished */
 
   /* any thread */
-  atomic_llong accepted;  /* events committed */
+  atomic_llong
+      clock_base;        /* the store's time when the boot's clock was 0; set by the store thread */
+  atomic_llong accepted; /* events committed */
   atomic_llong delivered; /* deliveries that ended so */
   atomic_llong failed;    /* attempts */
   atomic_llong dead;
@@ -129,6 +152,16 @@ struct mp_engine {
   atomic_llong commits;
   atomic_llong forgotten; /* events pruned */
 };
+
+/* What is it now on the store's clock? See mp_store_clock. */
+static inline int64_t mp_engine_now(const mp_engine *engine) {
+  return atomic_load(&engine->clock_base) + mp_boot_ms();
+}
+
+/* The same moment on the wall clock, as it is set now: for what people read. */
+static inline int64_t mp_engine_to_wall(const mp_engine *engine, int64_t store_ms) {
+  return store_ms + (mp_wall_ms() - mp_engine_now(engine));
+}
 
 /* inbox.c */
 mp_code mp_engine_check(const mp_engine *engine, mp_error *err); /* MP_EFORK in another process */
@@ -142,16 +175,56 @@ void mp_emits_complete(mp_engine *engine, mp_list *emits, mp_code code, const mp
 /* store_thread.c */
 void *mp_store_thread(void *engine);
 
-/* commit.c: the store thread's transactions. claim: also take due deliveries from the store. */
-void mp_commit_batch(mp_engine *engine, bool claim);
-/* When could a claim find something? Wall clock; INT64_MAX: not before something else happens. */
+/* commit.c: the store thread's transactions. may_claim: also take due deliveries from the store. */
+void mp_commit_batch(mp_engine *engine, bool may_claim);
+/* When could a claim find something? Store's clock; INT64_MAX: not before something else happens.
+ */
 int64_t mp_commit_next_claim(const mp_engine *engine);
+int64_t mp_lease_next(mp_engine *engine); /* a lease that no other claim ever had */
+/* How many more of the lane's may the engine hold? */
+int mp_lease_room(const mp_engine *engine, const mp_lane *lane);
+/* The engine holds a delivery, to be handed over after the commit, until mp_lease_end. */
+mp_code mp_lease_add(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp_event *event,
+                     int64_t lease, const char *order_key, int attempts, mp_error *err);
+void mp_lease_end(mp_engine *engine, mp_delivery *delivery);
+
+/* outcome.c: writes what was taken of finished deliveries; after the commit, settles and frees it.
+ */
+mp_code mp_outcomes_write(mp_engine *engine, mp_batch *batch, mp_error *err);
+void mp_outcomes_settle(mp_engine *engine);
+
+/* insert.c: an emit with all its deliveries; one delivery, leased at once where its lane has room.
+ */
+mp_code mp_insert_emit(mp_engine *engine, mp_batch *batch, mp_emit *emit, mp_error *err);
+mp_code mp_insert_delivery(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp_event *event,
+                           mp_error *err);
+
+/* report.c: makes a report about the delivery or its webhook, as an event for its subscribers;
+ * after the commit, keeps the batch's for hosts and logs them. reason may be NULL. */
+mp_code mp_report_add(mp_engine *engine, mp_batch *batch, mp_report_kind kind,
+                      const mp_delivery *delivery, const char *reason, mp_error *err);
+void mp_reports_keep(mp_engine *engine, mp_list *reports);
+void mp_reports_free(mp_list *reports);
 
 /* registry.c: webhooks and lanes, store thread */
 mp_code mp_registry_sync(mp_engine *engine, mp_error *err);
 mp_code mp_registry_load(mp_engine *engine, mp_error *err);
+/* Inside a transaction: changes a webhook's row, and what waits for it as its definition says. */
+mp_code mp_registry_write(mp_engine *engine, const mp_webhook *webhook, const mp_webhook_row *row,
+                          bool was_enabled, mp_error *err);
 
-/* calls.c */
+/* calls.c: what all calls share. Each is a pair: run on the store thread, the rest on the host's.
+ */
+mp_call *mp_call_new(mp_code (*run)(mp_engine *, mp_call *, mp_error *), mp_error *err);
+/* Makes the call, waits for as long as an emit would, and appends its answer to out (may be NULL).
+ * The call is gone afterwards. */
+mp_code mp_call_make(mp_engine *engine, mp_call *call, mp_buf *out, mp_error *err);
+mp_code mp_call_make_within(mp_engine *engine, mp_call *call, int64_t timeout_ms, mp_buf *out,
+                            mp_error *err);
+void mp_call_next_element(mp_buf *out); /* puts a comma between the elements of a list */
+
+/* calls_webhook.c */
+mp_code mp_call_no_webhook(int64_t id, mp_error *err);
 void mp_call_finish_trigger(mp_engine *engine, mp_delivery *delivery);
 
 /* delivery_thread.c */

@@ -63,6 +63,7 @@ int mp_lane_room(const mp_lane *lane) {
 
   if (!lane->webhook || !lane->webhook->enabled) return 0;
   if (lane->circuit.open) return lane->leased == 0 ? 1 : 0; /* a probe */
+  if (lane->webhook->pace.interval_us > 0) ahead = 0;
   room = lane->webhook->concurrency + ahead - lane->leased;
   return room > 0 ? room : 0;
 }

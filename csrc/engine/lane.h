@@ -23,12 +23,15 @@ typedef struct mp_lane {
   int drained;         /* finished in the last batch that finished any: how fast the lane runs */
   int64_t next_due_ms; /* nothing of it waits in the store that is due earlier */
   mp_circuit circuit;
-  bool seen; /* while the webhooks are read anew */
+  int64_t failing_ms; /* its attempts have failed since; 0: they do not */
+  int64_t failed_ms;  /* the last failure that the store knows of */
+  bool disabling;     /* the open transaction, or the last one, disables its webhook */
+  bool seen;          /* while the webhooks are read anew */
 
   /* both */
   atomic_bool stopped;  /* disabled or deleted: what is queued is given back */
-  atomic_llong hold_ms; /* wall clock: until then too, for the receiver asked for it; written by the
-                           store thread */
+  atomic_llong hold_ms; /* until then too (store's clock), for the receiver asked for it or keeps
+                           failing; written by the store thread */
 
   /* delivery thread */
   mp_list queue; /* of mp_delivery, in claim order */
@@ -50,7 +53,7 @@ void mp_lanes_free(mp_lanes *lanes);
 
 /* How many more of the lane's deliveries this engine may claim: its concurrency, and ahead of that
  * what it finished lately, so that a fast lane never waits for a commit and a hung one holds only
- * its slots. */
+ * its slots. A lane with a rate claims nothing ahead: what is claimed begins at once. */
 int mp_lane_room(const mp_lane *lane);
 
 /* A delivery in memory: claimed by this engine, or a trigger. In one list at a time. */
@@ -60,11 +63,13 @@ typedef struct mp_delivery {
   mp_event *event;         /* a reference */
   mp_webhook *webhook;     /* a reference */
   int64_t lease;           /* 0: a trigger */
+  const char *order_key;   /* in the event, or ""; NULL: none */
   int attempts;            /* made before this lease */
   struct mp_call *trigger; /* whom to tell; NULL for a claimed delivery */
 
   /* Written by the delivery thread before it hands the delivery back. */
   bool attempted;
+  int64_t started_ms; /* on the store's clock */
   mp_attempt attempt;
   int64_t retry_after_ms; /* how long the receiver asked to be left alone; 0: it did not */
   char *text;             /* holds attempt.error and attempt.response; NULL for none */
@@ -72,9 +77,12 @@ typedef struct mp_delivery {
   /* Written by the store thread when it finishes the delivery. */
   mp_delivery_state state;
   int64_t due_ms;
-  int64_t hold_ms; /* the lane is left alone until then; 0: it is not */
-  bool applied;    /* the lease was still its own */
-  bool noted;      /* the lane's circuit knows of it */
+  int64_t hold_ms;          /* the lane is left alone until then; 0: it is not */
+  bool applied;             /* the lease was still its own */
+  bool noted;               /* the lane's circuit knows of it ... */
+  mp_circuit_change change; /* ... and this came of it */
+  bool failing_changed;     /* these go into the lane when the transaction is committed */
+  int64_t failing_ms, failed_ms;
 } mp_delivery;
 
 /* Takes references to event and webhook. NULL when out of memory. */

@@ -31,6 +31,39 @@ static mp_code note_row(void *arg, const mp_webhook_row *row, mp_error *err) {
   return MP_OK;
 }
 
+mp_code mp_registry_write(mp_engine *engine, const mp_webhook *webhook, const mp_webhook_row *row,
+                          bool was_enabled, mp_error *err) {
+  int64_t now_ms = mp_engine_now(engine);
+  mp_code code = MP_OK;
+
+  if (row->enabled && !was_enabled && webhook->discard) {
+    code = mp_store_webhook_discard(engine->store, row->id, err);
+  }
+  if (code == MP_OK) code = mp_store_webhook_update(engine->store, row, now_ms, err);
+  if (code == MP_OK && webhook->order == MP_ORDER_NONE) {
+    code = mp_store_webhook_unorder(engine->store, row->id, now_ms, err);
+  }
+  return code;
+}
+
+/* The row of an endpoint whose enabled, or whose order, may have been changed in the config. */
+static mp_code sync_known(mp_engine *e, const mp_endpoint *endpoint, const mp_webhook_row *row,
+                          bool was_enabled, mp_error *err) {
+  mp_webhook_row own = *row;
+  mp_webhook *webhook = NULL;
+  mp_code code;
+
+  own.definition = endpoint->definition;
+  code = mp_webhook_new(e->settings, &own, &webhook, err);
+  if (code != MP_OK) return code;
+  if (was_enabled != endpoint->enabled)
+    code = mp_registry_write(e, webhook, row, was_enabled, err);
+  else if (webhook->order == MP_ORDER_NONE)
+    code = mp_store_webhook_unorder(e->store, row->id, mp_engine_now(e), err);
+  mp_webhook_unref(webhook);
+  return code;
+}
+
 /* Inside a transaction. A row whose endpoint left the config stays, with its deliveries: they go on
  * when it comes back. */
 static mp_code sync_rows(mp_engine *e, known *k, mp_error *err) {
@@ -45,10 +78,10 @@ static mp_code sync_rows(mp_engine *e, known *k, mp_error *err) {
                           .enabled = endpoint->enabled,
                           .created_ms = now,
                           .updated_ms = now};
-    if (!row.id)
+    if (row.id)
+      code = sync_known(e, endpoint, &row, k->enabled[i], err);
+    else
       code = mp_store_webhook_insert(e->store, &row, err);
-    else if (k->enabled[i] != endpoint->enabled)
-      code = mp_store_webhook_update(e->store, &row, err);
   }
   return code;
 }
@@ -87,6 +120,9 @@ static mp_code load_row(void *arg, const mp_webhook_row *stored, mp_error *err) 
     row.definition = endpoint->definition;
   }
   lane->seen = true;
+  lane->disabling = false;
+  lane->failing_ms = row.failing_ms;
+  lane->failed_ms = row.failed_ms;
   atomic_store(&lane->hold_ms, row.hold_ms);
   if (same(lane->webhook, &row)) return MP_OK;
   if (mp_webhook_new(e->settings, &row, &webhook, &why) != MP_OK) {
@@ -118,7 +154,8 @@ mp_code mp_registry_load(mp_engine *engine, mp_error *err) {
       atomic_store(&lane->stopped, true);
       continue;
     }
-    code = mp_store_next_due(engine->store, lane->webhook_id, &lane->next_due_ms, err);
+    code = mp_store_next_due(engine->store, lane->webhook_id, &lane->webhook->pace,
+                             mp_engine_now(engine), &lane->next_due_ms, err);
   }
   return code;
 }

@@ -37,13 +37,25 @@ static mp_code reap(mp_engine *e, mp_error *err) {
   mp_code code;
 
   mp_host_name(host);
-  code = mp_store_engine_reap(e->store, e->id, host, mp_wall_ms(), STALE_MS, &released, err);
+  code = mp_store_engine_reap(e->store, e->id, host, mp_engine_now(e), STALE_MS, &released, err);
   if (code == MP_OK && released > 0) {
     mp_log(e->settings->log_level, MP_LOG_INFO, "took over %lld deliveries of an engine that died",
            (long long)released);
     for (size_t i = 0; i < e->lanes.count; i++)
       e->lanes.items[i]->next_due_ms = 0;
   }
+  return code;
+}
+
+/* Takes the store's clock over, and says that it was seen. */
+static mp_code set_clock(mp_engine *e, mp_error *err) {
+  char boot[MP_BOOT_ID_SIZE];
+  int64_t boot_ms = mp_boot_ms(), now_ms;
+  mp_code code;
+
+  mp_boot_id(boot);
+  code = mp_store_clock(e->store, boot, boot_ms, mp_wall_ms(), &now_ms, err);
+  if (code == MP_OK) atomic_store(&e->clock_base, now_ms - boot_ms);
   return code;
 }
 
@@ -55,7 +67,9 @@ static mp_code join(mp_engine *e, mp_error *err) {
   mp_code code;
 
   mp_host_name(host);
-  code = mp_store_engine_join(e->store, &who, mp_wall_ms(), &e->id, &slot, &newest, err);
+  code = set_clock(e, err);
+  if (code != MP_OK) return code;
+  code = mp_store_engine_join(e->store, &who, mp_engine_now(e), &e->id, &slot, &newest, err);
   if (code != MP_OK) return code;
   mp_id_source_move(&e->ids, slot, newest);
   code = reap(e, err);
@@ -64,8 +78,11 @@ static mp_code join(mp_engine *e, mp_error *err) {
 }
 
 static mp_code beat(mp_engine *e, mp_error *err) {
-  mp_code code = mp_store_engine_beat(e->store, e->id, mp_wall_ms(), &e->others, err);
+  mp_code code = set_clock(e, err);
 
+  if (code == MP_OK) {
+    code = mp_store_engine_beat(e->store, e->id, mp_engine_now(e), &e->others, err);
+  }
   if (code != MP_ENOENT) return code;
   /* Another engine took this one for dead (a suspended machine, say) and its deliveries over. What
    * it still has in flight ends without effect: the leases are not its own any more. */
@@ -74,7 +91,8 @@ static mp_code beat(mp_engine *e, mp_error *err) {
 }
 
 static mp_code leave(mp_engine *e, mp_error *err) {
-  return mp_store_engine_leave(e->store, e->id, err);
+  mp_code code = set_clock(e, err);
+  return code == MP_OK ? mp_store_engine_leave(e->store, e->id, err) : code;
 }
 
 static mp_code start(mp_engine *e, mp_error *err) {
@@ -129,19 +147,23 @@ static int64_t earlier(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
+static int64_t later(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
 /* How long may the thread sleep? Monotonic time; now or earlier: not at all. */
 static int64_t wake_at(const mp_engine *e, int64_t now) {
   int64_t at = earlier(earlier(e->next_beat, e->next_look), e->next_prune);
-  bool pending = e->taken_emits.head || e->taken_finished.head;
 
+  if (e->taken_emits.head) at = earlier(at, later(now, e->emitting.retry_at));
+  if (e->taken_finished.head) at = earlier(at, later(now, e->under_way.retry_at));
   if (e->phase == MP_CLOSING) {
     at = earlier(at, e->cut_off ? e->close_at + HARD_CLOSE_MS : e->close_at);
-  } else if (!e->failing) {
+  } else {
     int64_t due = mp_commit_next_claim(e);
-    if (due != INT64_MAX) at = earlier(at, now + (due - mp_wall_ms()));
-  }
-  if (pending || (e->failing && mp_commit_next_claim(e) != INT64_MAX)) {
-    at = earlier(at, e->failing ? e->retry_at : now);
+    if (due != INT64_MAX) {
+      at = earlier(at, later(now + (due - mp_engine_now(e)), e->under_way.retry_at));
+    }
   }
   return at;
 }
@@ -198,11 +220,14 @@ static void run_call(mp_engine *e, mp_call *call) {
 
 static mp_code prune(mp_engine *e, mp_error *err) {
   const mp_settings *s = e->settings;
-  int64_t now = mp_wall_ms();
+  int64_t now = mp_engine_now(e);
 
-  return mp_store_prune(e->store, e->too_large ? INT64_MAX : now - s->keep_delivered_ms,
-                        e->too_large ? INT64_MAX : now - s->keep_dead_ms, &e->prune_after,
-                        &e->pruned, err);
+  mp_prune_before before = {.ended_ms = now - s->keep_delivered_ms,
+                            .dead_ms = now - s->keep_dead_ms,
+                            .held_ms = now - s->keep_dead_ms};
+
+  if (e->too_large) before.ended_ms = before.dead_ms = INT64_MAX; /* held is not history yet */
+  return mp_store_prune(e->store, &before, now, &e->prune_after, &e->pruned, err);
 }
 
 /* A step of forgetting old history, and of giving its room back. */
@@ -258,7 +283,7 @@ static bool is_idle(mp_engine *e) {
   idle = !e->emits.head && !e->finished.head;
   pthread_mutex_unlock(&e->lock);
   return idle && !e->taken_emits.head && !e->taken_finished.head && e->leased == 0 &&
-         mp_commit_next_claim(e) > mp_wall_ms();
+         mp_commit_next_claim(e) > mp_engine_now(e);
 }
 
 static void tell_waiters(mp_engine *e, mp_code code, const mp_error *err) {
@@ -268,12 +293,7 @@ static void tell_waiters(mp_engine *e, mp_code code, const mp_error *err) {
 }
 
 static void round_of_work(mp_engine *e, mp_list *calls, bool running) {
-  bool claim = running && mp_commit_next_claim(e) <= mp_wall_ms();
-  bool work = e->taken_emits.head || e->taken_finished.head || claim;
-
-  if (work && (!e->failing || e->taken_emits.head || mp_mono_ms() >= e->retry_at)) {
-    mp_commit_batch(e, claim);
-  }
+  mp_commit_batch(e, running);
   for (mp_node *n; (n = mp_list_pop(calls)) != NULL;)
     run_call(e, MP_CONTAINER(n, mp_call, node));
   if (e->waiters.head && is_idle(e)) tell_waiters(e, MP_OK, NULL);

@@ -10,6 +10,9 @@
 #define MAX_CONCURRENCY 1000
 #define MAX_DELAYS      100
 #define MAX_SECONDS     (30.0 * 24 * 60 * 60)
+#define MIN_RATE        0.001 /* a second */
+#define MAX_RATE        100000.0
+#define MAX_BURST       100000
 
 /* ---- reading values ------------------------------------------------------------------------- */
 
@@ -83,6 +86,10 @@ static bool read_header(mp_json *j, mp_headers *headers) {
   return ok;
 }
 
+static bool is(mp_span key, const char *name) {
+  return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
+}
+
 /* ---- reading fields ------------------------------------------------------------------------- */
 
 static bool read_headers(mp_json *j, mp_headers *headers) {
@@ -104,6 +111,16 @@ mp_code mp_webhook_headers(const char *json, mp_headers *out, mp_error *err) {
   return j.failed ? mp_fail(err, MP_EINVAL, "%s", why.message) : MP_OK;
 }
 
+/* "*" is every event of the content; reports are asked for by name. */
+static void subscribe(const mp_settings *s, const char *pattern, mp_webhook *w) {
+  for (size_t i = 0; i < s->event_count; i++) {
+    if (mp_event_pattern_matches(pattern, s->events[i])) w->wants[i] = true;
+  }
+  for (int i = 0; i < MP_REPORT_KINDS && strcmp(pattern, "*") != 0; i++) {
+    if (mp_event_pattern_matches(pattern, mp_report_types[i])) w->wants_reports[i] = true;
+  }
+}
+
 static bool read_events(mp_json *j, const mp_settings *s, mp_webhook *w) {
   char *pattern = NULL;
   bool ok = begin_list(j);
@@ -111,9 +128,7 @@ static bool read_events(mp_json *j, const mp_settings *s, mp_webhook *w) {
   w->has_events = true;
   while (ok && mp_json_next_element(j)) {
     ok = read_string(j, &pattern);
-    for (size_t i = 0; ok && i < s->event_count; i++) {
-      if (mp_event_pattern_matches(pattern, s->events[i])) w->wants[i] = true;
-    }
+    if (ok) subscribe(s, pattern, w);
   }
   free(pattern);
   return ok && !j->failed;
@@ -150,8 +165,55 @@ static bool read_schedule(mp_json *j, mp_webhook *w) {
   return !j->failed;
 }
 
-static bool is(mp_span key, const char *name) {
-  return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
+static bool read_rate(mp_json *j, mp_webhook *w) {
+  double per_second = 0, burst = 1;
+  mp_span key;
+
+  if (mp_json_type_of(j) != MP_JSON_OBJECT) return mp_json_fail(j, "expected an object");
+  if (!mp_json_begin_object(j)) return false;
+  while (mp_json_next_key(j, &key)) {
+    bool ok;
+    if (is(key, "perSecond"))
+      ok = read_number(j, MIN_RATE, MAX_RATE, &per_second);
+    else if (is(key, "burst"))
+      ok = read_number(j, 1, MAX_BURST, &burst);
+    else
+      ok = mp_json_skip(j, NULL);
+    if (!ok) return false;
+  }
+  if (j->failed) return false;
+  if (per_second == 0) return mp_json_fail(j, "expected perSecond");
+  w->pace = (mp_pace){.interval_us = (int64_t)(1e6 / per_second), .burst = (int)burst};
+  return true;
+}
+
+/* The index of the string among the words (NULL ends them). */
+static bool read_word(mp_json *j, const char *const *words, int *out) {
+  char *text = NULL;
+  bool ok = mp_json_type_of(j) == MP_JSON_STRING ? read_string(j, &text)
+                                                 : mp_json_fail(j, "expected a string");
+
+  for (*out = 0; ok && words[*out] && strcmp(words[*out], text) != 0;)
+    ++*out;
+  if (ok && !words[*out]) ok = mp_json_fail(j, "expected another word than '%s'", text);
+  free(text);
+  return ok;
+}
+
+static bool read_order(mp_json *j, mp_webhook *w) {
+  static const char *const words[] = {"none", "webhook", "key", NULL};
+  int order;
+  if (!read_word(j, words, &order)) return false;
+  w->order = (mp_order)order;
+  return true;
+}
+
+static bool read_on_enable(mp_json *j, mp_webhook *w) {
+  static const char *const words[] = {"send", "discard", NULL};
+  int choice;
+  if (!read_word(j, words, &choice)) return false;
+  w->discard = choice == 1;
+  return true;
 }
 
 static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span key) {
@@ -164,6 +226,9 @@ static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span 
   if (is(key, "timeout")) return read_milliseconds(j, &w->timeout_ms);
   if (is(key, "connectTimeout")) return read_milliseconds(j, &w->connect_timeout_ms);
   if (is(key, "retrySchedule")) return read_schedule(j, w);
+  if (is(key, "rate")) return read_rate(j, w);
+  if (is(key, "order")) return read_order(j, w);
+  if (is(key, "on_enable")) return read_on_enable(j, w);
   if (is(key, "concurrency")) {
     if (!read_number(j, 1, MAX_CONCURRENCY, &n)) return false;
     w->concurrency = (int)n;
@@ -263,6 +328,22 @@ bool mp_webhook_wants(const mp_webhook *webhook, int type_index, const char *mod
     if (strcmp(webhook->models[i], model) == 0) return true;
   }
   return false;
+}
+
+bool mp_webhook_wants_type(const mp_webhook *webhook, const mp_settings *settings, const char *type,
+                           const char *model) {
+  for (int i = 0; i < MP_REPORT_KINDS; i++) {
+    if (strcmp(mp_report_types[i], type) == 0) return webhook->wants_reports[i];
+  }
+  for (size_t i = 0; i < settings->event_count; i++) {
+    if (strcmp(settings->events[i], type) == 0) return mp_webhook_wants(webhook, (int)i, model);
+  }
+  return false;
+}
+
+const char *mp_webhook_order_key(const mp_webhook *webhook, const char *event_key) {
+  if (webhook->order == MP_ORDER_KEY) return event_key;
+  return webhook->order == MP_ORDER_WEBHOOK ? "" : NULL;
 }
 
 bool mp_event_pattern_matches(const char *pattern, const char *type) {

@@ -7,10 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/report.h"
 #include "engine/settings.h"
 #include "http/client.h"
 #include "queue/retry.h"
 #include "queue/store.h"
+
+typedef enum mp_order {
+  MP_ORDER_NONE,
+  MP_ORDER_WEBHOOK, /* one delivery at a time */
+  MP_ORDER_KEY      /* one of each emit key at a time */
+} mp_order;
 
 typedef struct mp_webhook {
   atomic_int refs;
@@ -24,10 +31,14 @@ typedef struct mp_webhook {
   char *url;
   mp_headers headers;
   bool has_events;
-  bool *wants;   /* for each of the settings' event types */
+  bool *wants; /* for each of the settings' event types */
+  bool wants_reports[MP_REPORT_KINDS];
   char **models; /* uids; NULL: every model, and events without one */
   size_t model_count;
   int concurrency;
+  mp_pace pace;
+  mp_order order;
+  bool discard; /* enabling it discards what was held */
   int64_t timeout_ms;
   int64_t connect_timeout_ms;
   mp_retry retry;      /* the settings' delays, or own_delays */
@@ -38,7 +49,8 @@ typedef struct mp_webhook {
 /* Reads a definition:
  *   { "url": "...", "headers": [["Name", "value"], ...], "events": ["entry.*", ...],
  *     "models": ["uid", ...]?, "timeout": seconds?, "connectTimeout": seconds?, "concurrency": n?,
- *     "retrySchedule": [seconds, ...]? }
+ *     "retrySchedule": [seconds, ...]?, "rate": { "perSecond": n, "burst": n? }?,
+ *     "order": "none" | "webhook" | "key"?, "on_enable": "send" | "discard"? }
  * with what is absent taken from the settings (which must outlive the webhook). Other keys are
  * passed over: a newer moonpost may have written them. MP_EINVAL, MP_ENOMEM. */
 mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, mp_webhook **out,
@@ -48,6 +60,13 @@ void mp_webhook_unref(mp_webhook *webhook); /* NULL-safe */
 
 /* Is this event for this webhook? model is a uid or NULL. */
 bool mp_webhook_wants(const mp_webhook *webhook, int type_index, const char *model);
+
+/* The same for a type by its name: one of the settings', or a report's. */
+bool mp_webhook_wants_type(const mp_webhook *webhook, const mp_settings *settings, const char *type,
+                           const char *model);
+
+/* What an event's delivery is ordered by (mp_new_delivery): "" is all of the webhook's. */
+const char *mp_webhook_order_key(const mp_webhook *webhook, const char *event_key);
 
 /* Reads header fields from JSON, [["Name", "value"], ...], onto out. MP_EINVAL, MP_ENOMEM. */
 mp_code mp_webhook_headers(const char *json, mp_headers *out, mp_error *err);

@@ -293,6 +293,32 @@ static int resend(lua_State *L) {
   return of_delivery(L, mp_engine_resend);
 }
 
+/* handle:replay(webhook_id, since_ms, until_ms, dead_only, limit, after) */
+static int replay(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_replay_range range = {0};
+  mp_error err = {0};
+  double limit = luaL_checknumber(L, 6);
+  const char *after = luaL_optstring(L, 7, NULL);
+
+  if (!h) return 3;
+  if (!webhook_id(L, 2, &range.webhook_id)) return no_webhook(L);
+  if (after && !mp_event_id_parse(after, &range.after)) return no_event(L);
+  range.since_ms = (int64_t)luaL_checknumber(L, 3);
+  range.until_ms = (int64_t)luaL_checknumber(L, 4);
+  range.dead_only = lua_toboolean(L, 5);
+  range.limit = limit < MP_REPLAY_STEP ? (int)limit : MP_REPLAY_STEP;
+  return answer(L, h, mp_engine_replay(h->engine, &range, &h->answer, &err), &err);
+}
+
+/* handle:reports(after) */
+static int reports(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  int64_t after = (int64_t)luaL_checknumber(L, 2);
+  mp_error err = {0};
+  return h ? answer(L, h, mp_engine_reports(h->engine, after, &h->answer, &err), &err) : 3;
+}
+
 static int event(lua_State *L) {
   mp_lua_handle *h = begin(L);
   mp_error err = {0};
@@ -334,6 +360,8 @@ static const luaL_Reg methods[] = {
     {"delivery", delivery},
     {"attempts", attempts},
     {"resend", resend},
+    {"replay", replay},
+    {"reports", reports},
     {"event", event},
     {"events", events},
     {NULL, NULL},

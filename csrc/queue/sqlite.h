@@ -12,6 +12,8 @@ typedef enum mp_sql {
   MP_SQL_COMMIT,
   MP_SQL_ROLLBACK,
   MP_SQL_DATA_VERSION,
+  MP_SQL_CLOCK,
+  MP_SQL_CLOCK_SET,
   MP_SQL_ENGINE_SLOTS,
   MP_SQL_ENGINE_FORMER,
   MP_SQL_ENGINE_INSERT,
@@ -19,6 +21,7 @@ typedef enum mp_sql {
   MP_SQL_ENGINE_OTHERS,
   MP_SQL_ENGINE_DELETE,
   MP_SQL_ENGINES,
+  MP_SQL_LEASES_ABANDON,
   MP_SQL_LEASES_RELEASE,
   MP_SQL_NEWEST_EVENT,
   MP_SQL_WEBHOOKS,
@@ -27,6 +30,9 @@ typedef enum mp_sql {
   MP_SQL_WEBHOOK_UPDATE,
   MP_SQL_WEBHOOK_RESUME,
   MP_SQL_WEBHOOK_HOLD,
+  MP_SQL_WEBHOOK_FAILING,
+  MP_SQL_WEBHOOK_LANE,
+  MP_SQL_WEBHOOK_PACE,
   MP_SQL_WEBHOOK_DELETE,
   MP_SQL_WEBHOOK_ABANDON,
   MP_SQL_EVENT_INSERT,
@@ -34,6 +40,9 @@ typedef enum mp_sql {
   MP_SQL_KEY_FIND,
   MP_SQL_KEY_EXPIRE,
   MP_SQL_DELIVERY_INSERT,
+  MP_SQL_ORDER_OPEN,
+  MP_SQL_ORDER_NEXT,
+  MP_SQL_UNORDER,
   MP_SQL_DUE,
   MP_SQL_LEASE,
   MP_SQL_LEASED,
@@ -47,22 +56,37 @@ typedef enum mp_sql {
   MP_SQL_EVENT,
   MP_SQL_EVENTS,
   MP_SQL_EVENTS_OF_TYPE,
+  MP_SQL_REPLAY_ALL,
+  MP_SQL_REPLAY_DEAD,
   MP_SQL_PRUNE_FIND,
+  MP_SQL_PRUNE_OPEN,
   MP_SQL_PRUNE_ATTEMPTS,
   MP_SQL_PRUNE_DELIVERIES,
   MP_SQL_PRUNE_EVENT,
   MP_SQL_PAGE_COUNT,
   MP_SQL_PAGE_SIZE,
   MP_SQL_FREE_PAGES,
+  MP_SQL_TOTAL_ADD,
   MP_SQL_COUNT_ALL,
   MP_SQL_COUNT
 } mp_sql;
 
+/* The running totals, in the order of the columns of the table total. */
+typedef enum mp_total {
+  MP_TOTAL_EVENTS,   /* in the store */
+  MP_TOTAL_ACCEPTED, /* deliveries ever inserted */
+  MP_TOTAL_DELIVERED,
+  MP_TOTAL_DEAD,
+  MP_TOTAL_FILTERED,
+  MP_TOTAL_COUNT
+} mp_total;
+
 typedef struct mp_sqlite {
   mp_store store; /* first: an mp_store * is an mp_sqlite * */
   sqlite3 *db;
-  char *name;           /* the location, for messages */
-  int64_t data_version; /* as mp_store_changed saw it last */
+  char *name;                    /* the location, for messages */
+  int64_t data_version;          /* as mp_store_changed saw it last */
+  int64_t added[MP_TOTAL_COUNT]; /* by the open transaction, to the totals */
   sqlite3_stmt *statements[MP_SQL_COUNT];
 } mp_sqlite;
 
@@ -74,6 +98,7 @@ static inline mp_sqlite *mp_sqlite_of(mp_store *store) {
 MP_STORE_CALLS(MP_PROTOTYPE)
 #undef MP_PROTOTYPE
 void mp_sqlite_rollback(mp_store *store);
+void mp_sqlite_relieve(mp_store *store);
 
 /* ---- statements (sqlite_statement.c) -------------------------------------------------------- */
 
@@ -131,6 +156,25 @@ mp_code mp_sqlite_damaged(mp_sqlite *s, mp_error *err);
 mp_code mp_sqlite_newer(mp_sqlite *s, int64_t version, mp_error *err);
 
 /* ---- shared between topics ------------------------------------------------------------------ */
+
+/* The due time of what waits behind another of its order key. */
+#define MP_BEHIND INT64_MAX
+
+/* Has the webhook a delivery with this order key, but that of event_id, that has not ended? (This
+ * and the next: sqlite_order.c.) */
+mp_code mp_sqlite_order_open(mp_sqlite *s, int64_t event_id, int64_t webhook_id,
+                             const char *order_key, bool *open, mp_error *err);
+
+/* The one of a webhook's order key whose turn it was, event_id's, has ended or is about to: the
+ * next becomes due. */
+mp_code mp_sqlite_order_next(mp_sqlite *s, int64_t event_id, int64_t webhook_id,
+                             const char *order_key, int64_t now_ms, mp_error *err);
+
+/* Counts a delivery that comes into a state, or goes out of it, in the totals (sqlite_total.c). */
+void mp_sqlite_total_state(mp_sqlite *s, mp_delivery_state state, int64_t by);
+
+/* Adds what the transaction changed to the totals, before its commit (sqlite_total.c). */
+mp_code mp_sqlite_total_flush(mp_sqlite *s, mp_error *err);
 
 /* enabled is -1 when there is no such webhook (sqlite_webhook.c). */
 mp_code mp_sqlite_webhook_enabled(mp_sqlite *s, int64_t id, int64_t *enabled, mp_error *err);

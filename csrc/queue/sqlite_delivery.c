@@ -1,12 +1,10 @@
-/* The life of a delivery in the SQLite store: inserted, claimed, finished, sent again. Runs on the
- * store thread.
+/* The life of a delivery in the SQLite store: inserted, finished, sent again (sqlite_claim.c:
+ * claimed). Runs on the store thread.
  *
  * What always holds: a leased delivery has a lease, any other has none (NULL), and only who knows
  * the lease can end it. at_ms, duration_us, status and response of a delivery are NULL but for the
  * attempt that delivered it; each other attempt is a row of attempt, so that attempts_total is the
  * number of the last, wherever it is. */
-#include <stdlib.h>
-
 #include "queue/sqlite.h"
 
 /* What becomes of a delivery that would wait: it does, or its webhook is gone. */
@@ -20,136 +18,52 @@ static mp_code settle(mp_sqlite *s, int64_t webhook_id, mp_delivery_state *state
   return code;
 }
 
-mp_code mp_sqlite_delivery_insert(mp_store *store, int64_t event_id, int64_t webhook_id,
-                                  mp_delivery_state state, int64_t due_ms, int64_t lease,
-                                  mp_error *err) {
-  mp_sqlite *s = mp_sqlite_of(store);
-  const char *cause = NULL;
-  sqlite3_stmt *q;
+/* Where the delivery goes in order and another is before it: the time that it then waits for. */
+static mp_code queue_up(mp_sqlite *s, int64_t event_id, int64_t webhook_id, const char *order_key,
+                        int64_t *due_ms, mp_error *err) {
+  bool open = false;
   mp_code code = MP_OK;
 
-  if (state == MP_WAITING || state == MP_HELD) {
-    code = settle(s, webhook_id, &state, &cause, err);
-    if (code != MP_OK) return code;
-  } else if (state != MP_LEASED) {
+  if (order_key) code = mp_sqlite_order_open(s, event_id, webhook_id, order_key, &open, err);
+  if (open) *due_ms = MP_BEHIND;
+  return code;
+}
+
+mp_code mp_sqlite_delivery_insert(mp_store *store, mp_new_delivery *delivery, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  mp_new_delivery *d = delivery;
+  int64_t due_ms = d->due_ms;
+  const char *cause = NULL;
+  sqlite3_stmt *q;
+  mp_code code;
+
+  if (d->state != MP_WAITING && d->state != MP_HELD && d->state != MP_LEASED) {
     return mp_fail(err, MP_EINVAL, "a new delivery is waiting, held or leased, not %s",
-                   mp_delivery_state_name(state));
+                   mp_delivery_state_name(d->state));
   }
+  code = queue_up(s, d->event_id, d->webhook_id, d->order_key, &due_ms, err);
+  if (code == MP_OK && (d->state != MP_LEASED || due_ms == MP_BEHIND)) {
+    code = settle(s, d->webhook_id, &d->state, &cause, err);
+  }
+  if (code != MP_OK) return code;
   code = mp_sqlite_write(
       s, MP_SQL_DELIVERY_INSERT,
       "INSERT INTO delivery(event_id, webhook_id, state, due_ms, lease, cause, attempts, "
-      "attempts_total) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0)",
+      "attempts_total, order_key) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7)",
       &q, err);
   if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, event_id);
-  sqlite3_bind_int64(q, 2, webhook_id);
-  sqlite3_bind_int(q, 3, state);
-  sqlite3_bind_int64(q, 4, due_ms);
-  if (state == MP_LEASED) sqlite3_bind_int64(q, 5, lease);
+  sqlite3_bind_int64(q, 1, d->event_id);
+  sqlite3_bind_int64(q, 2, d->webhook_id);
+  sqlite3_bind_int(q, 3, d->state);
+  sqlite3_bind_int64(q, 4, d->state == MP_DEAD ? 0 : due_ms);
+  if (d->state == MP_LEASED) sqlite3_bind_int64(q, 5, d->lease);
   mp_sqlite_bind_text(q, 6, cause);
-  return mp_sqlite_run(s, q, NULL, err);
-}
-
-/* ---- claiming ------------------------------------------------------------------------------- */
-
-/* The keys are read before the first row is leased: leasing takes rows out of the index being read.
- */
-static mp_code find_due(mp_sqlite *s, int64_t webhook_id, int64_t now_ms, int limit, int64_t *ids,
-                        int *count, mp_error *err) {
-  sqlite3_stmt *q;
-  bool row;
-  mp_code code = mp_sqlite_write(s, MP_SQL_DUE,
-                                 "SELECT event_id FROM delivery INDEXED BY delivery_due "
-                                 "WHERE webhook_id = ?1 AND state = 0 AND due_ms <= ?2 "
-                                 "AND EXISTS(SELECT 1 FROM webhook WHERE id = ?1 AND enabled = 1 "
-                                 "AND hold_ms <= ?2) ORDER BY due_ms, event_id LIMIT ?3",
-                                 &q, err);
-
-  *count = 0;
+  mp_sqlite_bind_text(q, 7, d->order_key);
+  code = mp_sqlite_run(s, q, NULL, err);
   if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, webhook_id);
-  sqlite3_bind_int64(q, 2, now_ms);
-  sqlite3_bind_int(q, 3, limit);
-  while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
-    ids[(*count)++] = sqlite3_column_int64(q, 0);
-  }
-  return code;
-}
-
-static mp_code lease_one(mp_sqlite *s, int64_t event_id, int64_t webhook_id, int64_t lease,
-                         mp_error *err) {
-  sqlite3_stmt *q;
-  mp_code code = mp_sqlite_write(
-      s, MP_SQL_LEASE,
-      "UPDATE delivery SET state = 1, lease = ?3 WHERE event_id = ?1 AND webhook_id = ?2", &q, err);
-  if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, event_id);
-  sqlite3_bind_int64(q, 2, webhook_id);
-  sqlite3_bind_int64(q, 3, lease);
-  return mp_sqlite_run(s, q, NULL, err);
-}
-
-static mp_code hand_over(mp_sqlite *s, mp_claim *claim, mp_claim_fn fn, void *arg, mp_error *err) {
-  sqlite3_stmt *q;
-  bool row;
-  mp_code code =
-      mp_sqlite_read(s, MP_SQL_LEASED,
-                     "SELECT d.attempts, e.id, e.type, e.model, e.created_ms, e.order_key, "
-                     "e.headers, e.body "
-                     "FROM delivery d CROSS JOIN event e ON e.id = d.event_id "
-                     "WHERE d.event_id = ?1 AND d.webhook_id = ?2",
-                     &q, err);
-
-  if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, claim->event_id);
-  sqlite3_bind_int64(q, 2, claim->webhook_id);
-  code = mp_sqlite_step(s, q, &row, err);
-  if (code != MP_OK) return code;
-  if (!row) return mp_fail(err, MP_ECORRUPT, "%s: a delivery has no event", s->name);
-  claim->attempts = sqlite3_column_int(q, 0);
-  mp_sqlite_event_row(q, 1, &claim->event);
-  code = fn(arg, claim, err);
-  mp_sqlite_end(q);
-  return code;
-}
-
-mp_code mp_sqlite_claim(mp_store *store, int64_t webhook_id, int64_t now_ms, int limit,
-                        int64_t first_lease, mp_claim_fn fn, void *arg, int *claimed,
-                        mp_error *err) {
-  mp_sqlite *s = mp_sqlite_of(store);
-  int64_t *ids;
-  int count;
-  mp_code code;
-
-  *claimed = 0;
-  if (limit <= 0) return MP_OK;
-  ids = malloc((size_t)limit * sizeof *ids);
-  if (!ids) return mp_fail(err, MP_ENOMEM, "%s: out of memory", s->name);
-  code = find_due(s, webhook_id, now_ms, limit, ids, &count, err);
-  for (int i = 0; i < count && code == MP_OK; i++) {
-    mp_claim claim = {.event_id = ids[i], .webhook_id = webhook_id, .lease = first_lease + i};
-
-    code = lease_one(s, claim.event_id, webhook_id, claim.lease, err);
-    if (code == MP_OK) code = hand_over(s, &claim, fn, arg, err);
-    if (code == MP_OK) ++*claimed;
-  }
-  free(ids);
-  return code;
-}
-
-mp_code mp_sqlite_next_due(mp_store *store, int64_t webhook_id, int64_t *due_ms, mp_error *err) {
-  mp_sqlite *s = mp_sqlite_of(store);
-  sqlite3_stmt *q;
-  mp_code code = mp_sqlite_read(
-      s, MP_SQL_NEXT_DUE,
-      "SELECT max(due_ms, (SELECT hold_ms FROM webhook WHERE id = ?1)) "
-      "FROM delivery INDEXED BY delivery_due WHERE webhook_id = ?1 AND state = 0 "
-      "AND EXISTS(SELECT 1 FROM webhook WHERE id = ?1 AND enabled = 1) ORDER BY due_ms LIMIT 1",
-      &q, err);
-
-  if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, webhook_id);
-  return mp_sqlite_integer(s, q, INT64_MAX, due_ms, err);
+  s->added[MP_TOTAL_ACCEPTED]++;
+  mp_sqlite_total_state(s, d->state, 1);
+  return MP_OK;
 }
 
 /* ---- finishing ------------------------------------------------------------------------------ */
@@ -221,7 +135,12 @@ mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied
   }
   if ((code = mp_sqlite_run(s, q, &changes, err)) != MP_OK) return code;
   if (changes == 0) return MP_OK;
+  mp_sqlite_total_state(s, state, 1);
   if (attempt && !delivered) code = insert_attempt(s, finish, err);
+  if (code == MP_OK && finish->order_key && state != MP_WAITING) {
+    code = mp_sqlite_order_next(s, finish->event_id, finish->webhook_id, finish->order_key,
+                                finish->now_ms, err);
+  }
   *applied = code == MP_OK;
   return code;
 }
@@ -243,20 +162,31 @@ static mp_code move_attempt(mp_sqlite *s, int64_t event_id, int64_t webhook_id, 
   return mp_sqlite_run(s, q, NULL, err);
 }
 
-/* MP_ENOENT or MP_EBUSY when the delivery cannot be sent again. */
-static mp_code check_resend(mp_sqlite *s, int64_t event_id, int64_t webhook_id, mp_error *err) {
+/* MP_ENOENT or MP_EBUSY when the delivery cannot be sent again. due_ms becomes that of its place in
+ * its order. */
+static mp_code check_resend(mp_sqlite *s, int64_t event_id, int64_t webhook_id,
+                            mp_delivery_state *state, int64_t *due_ms, mp_error *err) {
   sqlite3_stmt *q;
-  int64_t state, enabled;
-  mp_code code =
-      mp_sqlite_read(s, MP_SQL_DELIVERY_STATE,
-                     "SELECT state FROM delivery WHERE event_id = ?1 AND webhook_id = ?2", &q, err);
+  int64_t enabled;
+  bool row;
+  mp_code code = mp_sqlite_read(
+      s, MP_SQL_DELIVERY_STATE,
+      "SELECT state, due_ms, order_key FROM delivery WHERE event_id = ?1 AND webhook_id = ?2", &q,
+      err);
 
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, event_id);
   sqlite3_bind_int64(q, 2, webhook_id);
-  if ((code = mp_sqlite_integer(s, q, -1, &state, err)) != MP_OK) return code;
-  if (state < 0) return mp_fail(err, MP_ENOENT, "%s: there is no such delivery", s->name);
-  if (state == MP_LEASED) {
+  if ((code = mp_sqlite_step(s, q, &row, err)) != MP_OK) return code;
+  if (!row) return mp_fail(err, MP_ENOENT, "%s: there is no such delivery", s->name);
+  *state = (mp_delivery_state)sqlite3_column_int(q, 0);
+  if (*state == MP_WAITING && sqlite3_column_int64(q, 1) == MP_BEHIND)
+    *due_ms = MP_BEHIND;
+  else if (*state != MP_WAITING)
+    code = queue_up(s, event_id, webhook_id, mp_sqlite_text(q, 2), due_ms, err);
+  mp_sqlite_end(q);
+  if (code != MP_OK) return code;
+  if (*state == MP_LEASED) {
     return mp_fail(err, MP_EBUSY, "%s: the delivery is being sent just now", s->name);
   }
   code = mp_sqlite_webhook_enabled(s, webhook_id, &enabled, err);
@@ -270,8 +200,9 @@ static mp_code check_resend(mp_sqlite *s, int64_t event_id, int64_t webhook_id, 
 mp_code mp_sqlite_resend(mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms,
                          mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
+  mp_delivery_state state = MP_WAITING;
   sqlite3_stmt *q;
-  mp_code code = check_resend(s, event_id, webhook_id, err);
+  mp_code code = check_resend(s, event_id, webhook_id, &state, &due_ms, err);
 
   if (code == MP_OK) code = move_attempt(s, event_id, webhook_id, err);
   if (code != MP_OK) return code;
@@ -284,5 +215,7 @@ mp_code mp_sqlite_resend(mp_store *store, int64_t event_id, int64_t webhook_id, 
   sqlite3_bind_int64(q, 1, event_id);
   sqlite3_bind_int64(q, 2, webhook_id);
   sqlite3_bind_int64(q, 3, due_ms);
-  return mp_sqlite_run(s, q, NULL, err);
+  code = mp_sqlite_run(s, q, NULL, err);
+  if (code == MP_OK) mp_sqlite_total_state(s, state, -1);
+  return code;
 }

@@ -97,24 +97,34 @@ mp_code mp_sqlite_engine_beat(mp_store *store, int64_t id, int64_t now_ms, bool 
   return code;
 }
 
-/* Frees the leases from first to last. Their deliveries are due at once, for they were when they
- * were leased. */
-static mp_code release_leases(mp_sqlite *s, int64_t first, int64_t last, int64_t *released,
-                              mp_error *err) {
+static mp_code end_leases(mp_sqlite *s, mp_sql slot, const char *sql, int64_t first, int64_t last,
+                          int64_t *count, mp_error *err) {
   sqlite3_stmt *q;
-  int64_t count;
-  mp_code code = mp_sqlite_write(
-      s, MP_SQL_LEASES_RELEASE,
-      "UPDATE delivery INDEXED BY delivery_lease SET lease = NULL, "
-      "state = CASE WHEN webhook_id IN (SELECT id FROM webhook) THEN 0 ELSE 3 END, "
-      "cause = CASE WHEN webhook_id IN (SELECT id FROM webhook) THEN NULL ELSE 'deleted' END "
-      "WHERE state = 1 AND lease BETWEEN ?1 AND ?2",
-      &q, err);
+  mp_code code = mp_sqlite_write(s, slot, sql, &q, err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, first);
   sqlite3_bind_int64(q, 2, last);
-  code = mp_sqlite_run(s, q, &count, err);
-  *released += count;
+  return mp_sqlite_run(s, q, count, err);
+}
+
+/* Frees the leases from first to last. Their deliveries are due at once, for they were when they
+ * were leased; without their webhook they are dead. */
+static mp_code release_leases(mp_sqlite *s, int64_t first, int64_t last, int64_t *released,
+                              mp_error *err) {
+  int64_t waiting = 0, dead = 0;
+  mp_code code = end_leases(s, MP_SQL_LEASES_ABANDON,
+                            "UPDATE delivery INDEXED BY delivery_lease SET lease = NULL, "
+                            "state = 3, due_ms = 0, cause = 'deleted' WHERE state = 1 "
+                            "AND lease BETWEEN ?1 AND ?2 "
+                            "AND webhook_id NOT IN (SELECT id FROM webhook)",
+                            first, last, &dead, err);
+  if (code != MP_OK) return code;
+  mp_sqlite_total_state(s, MP_DEAD, dead);
+  code = end_leases(s, MP_SQL_LEASES_RELEASE,
+                    "UPDATE delivery INDEXED BY delivery_lease SET lease = NULL, state = 0 "
+                    "WHERE state = 1 AND lease BETWEEN ?1 AND ?2",
+                    first, last, &waiting, err);
+  *released += waiting + dead;
   return code;
 }
 

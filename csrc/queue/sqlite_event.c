@@ -1,5 +1,6 @@
 /* Events in the SQLite store, and the keys that keep a repeated emit from storing one twice. Runs
  * on the store thread. */
+#include "base/id.h"
 #include "queue/sqlite.h"
 
 /* Expired keys that one look-up forgets: more than it can add, and few enough not to be felt. */
@@ -15,7 +16,7 @@ static mp_code store_key(mp_sqlite *s, const mp_event_row *event, mp_error *err)
   if (code != MP_OK) return code;
   mp_sqlite_bind_text(q, 1, event->idempotency_key);
   sqlite3_bind_int64(q, 2, event->id);
-  sqlite3_bind_int64(q, 3, event->created_ms);
+  sqlite3_bind_int64(q, 3, mp_event_id_ms(event->id));
   return mp_sqlite_run(s, q, NULL, err);
 }
 
@@ -38,6 +39,7 @@ mp_code mp_sqlite_event_insert(mp_store *store, const mp_event_row *event, mp_er
   /* A NULL pointer would bind NULL, even with no bytes behind it. */
   sqlite3_bind_blob64(q, 7, event->body ? event->body : "", event->body_len, SQLITE_STATIC);
   code = mp_sqlite_run(s, q, NULL, err);
+  if (code == MP_OK) s->added[MP_TOTAL_EVENTS]++;
   if (code == MP_OK && event->idempotency_key) code = store_key(s, event, err);
   return code;
 }

@@ -25,6 +25,7 @@ static void close_store(mp_store *store) {
 
 static const mp_store_ops ops = {.close = close_store,
                                  .rollback = mp_sqlite_rollback,
+                                 .relieve = mp_sqlite_relieve,
 #define MP_ENTRY(name, parameters, arguments) .name = mp_sqlite_##name,
                                  MP_STORE_CALLS(MP_ENTRY)
 #undef MP_ENTRY

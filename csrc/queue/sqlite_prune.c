@@ -2,17 +2,17 @@
  *
  * What always holds: an event goes with all its deliveries and attempts, and only when none of them
  * is waiting for a webhook that is enabled, or leased. */
+#include "base/id.h"
 #include "queue/sqlite.h"
 
 /* What an event's deliveries come to, the least finished of them. */
-enum { ENDED = 0, DEAD = 1, OPEN = 2 };
+enum { ENDED = 0, DEAD = 1, HELD = 2, OPEN = 3 };
 
-/* A held delivery (waiting, its webhook disabled) is kept as long as a dead one. */
 static mp_code find_old(mp_sqlite *s, int64_t after, int limit, sqlite3_stmt **q, mp_error *err) {
   mp_code code = mp_sqlite_write(
       s, MP_SQL_PRUNE_FIND,
-      "SELECT e.id, e.created_ms, coalesce((SELECT max(CASE d.state WHEN 1 THEN 2 WHEN 3 THEN 1 "
-      "WHEN 0 THEN (SELECT 1 + w.enabled FROM webhook w WHERE w.id = d.webhook_id) ELSE 0 END) "
+      "SELECT e.id, coalesce((SELECT max(CASE d.state WHEN 1 THEN 3 WHEN 3 THEN 1 "
+      "WHEN 0 THEN (SELECT 2 + w.enabled FROM webhook w WHERE w.id = d.webhook_id) ELSE 0 END) "
       "FROM delivery d WHERE d.event_id = e.id), 0) "
       "FROM event e WHERE e.id > ?1 ORDER BY e.id LIMIT ?2",
       q, err);
@@ -31,9 +31,38 @@ static mp_code delete_of(mp_sqlite *s, mp_sql slot, const char *sql, int64_t eve
   return mp_sqlite_run(s, q, NULL, err);
 }
 
-static mp_code forget(mp_sqlite *s, int64_t event_id, mp_error *err) {
-  mp_code code =
-      delete_of(s, MP_SQL_PRUNE_ATTEMPTS, "DELETE FROM attempt WHERE event_id = ?1", event_id, err);
+/* The event's held deliveries end as dead, and let go what waits behind them. */
+static mp_code end_held(mp_sqlite *s, int64_t event_id, int64_t now_ms, mp_error *err) {
+  sqlite3_stmt *q;
+  bool row;
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_PRUNE_OPEN,
+      "SELECT webhook_id, order_key, due_ms FROM delivery WHERE event_id = ?1 AND state = 0", &q,
+      err);
+
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, event_id);
+  while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
+    const char *order_key = mp_sqlite_text(q, 1);
+
+    mp_sqlite_total_state(s, MP_DEAD, 1);
+    if (!order_key || sqlite3_column_int64(q, 2) == MP_BEHIND) continue;
+    code = mp_sqlite_order_next(s, event_id, sqlite3_column_int64(q, 0), order_key, now_ms, err);
+    if (code != MP_OK) {
+      mp_sqlite_end(q);
+      break;
+    }
+  }
+  return code;
+}
+
+static mp_code forget(mp_sqlite *s, int64_t event_id, int64_t now_ms, mp_error *err) {
+  mp_code code = end_held(s, event_id, now_ms, err);
+
+  if (code == MP_OK) {
+    code = delete_of(s, MP_SQL_PRUNE_ATTEMPTS, "DELETE FROM attempt WHERE event_id = ?1", event_id,
+                     err);
+  }
   if (code == MP_OK) {
     code = delete_of(s, MP_SQL_PRUNE_DELIVERIES, "DELETE FROM delivery WHERE event_id = ?1",
                      event_id, err);
@@ -41,10 +70,31 @@ static mp_code forget(mp_sqlite *s, int64_t event_id, mp_error *err) {
   if (code == MP_OK) {
     code = delete_of(s, MP_SQL_PRUNE_EVENT, "DELETE FROM event WHERE id = ?1", event_id, err);
   }
+  if (code == MP_OK) s->added[MP_TOTAL_EVENTS]--;
   return code;
 }
 
-mp_code mp_sqlite_prune(mp_store *store, int64_t delivered_before_ms, int64_t dead_before_ms,
+/* May an event of this kind go, when it was accepted then? */
+static bool is_old(const mp_prune_before *before, int kind, int64_t accepted_ms) {
+  switch (kind) {
+    case ENDED:
+      return accepted_ms < before->ended_ms;
+    case DEAD:
+      return accepted_ms < before->dead_ms;
+    case HELD:
+      return accepted_ms < before->held_ms;
+    default:
+      return false;
+  }
+}
+
+/* From here on no event is old enough, of whatever kind: ids grow with time. */
+static bool is_past(const mp_prune_before *before, int64_t accepted_ms) {
+  return accepted_ms >= before->ended_ms && accepted_ms >= before->dead_ms &&
+         accepted_ms >= before->held_ms;
+}
+
+mp_code mp_sqlite_prune(mp_store *store, const mp_prune_before *before, int64_t now_ms,
                         int64_t *after, int *pruned, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   int64_t old[MP_PRUNE_STEP];
@@ -56,16 +106,18 @@ mp_code mp_sqlite_prune(mp_store *store, int64_t delivered_before_ms, int64_t de
   *pruned = 0;
   if (code != MP_OK) return code;
   while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
-    int64_t created_ms = sqlite3_column_int64(q, 1);
-    int kind = sqlite3_column_int(q, 2);
+    int64_t id = sqlite3_column_int64(q, 0);
 
+    if (is_past(before, mp_event_id_ms(id))) {
+      mp_sqlite_end(q);
+      break;
+    }
     seen++;
-    *after = sqlite3_column_int64(q, 0);
-    if (kind == OPEN) continue;
-    if (created_ms < (kind == DEAD ? dead_before_ms : delivered_before_ms)) old[count++] = *after;
+    *after = id;
+    if (is_old(before, sqlite3_column_int(q, 1), mp_event_id_ms(id))) old[count++] = id;
   }
   for (int i = 0; i < count && code == MP_OK; i++)
-    code = forget(s, old[i], err);
+    code = forget(s, old[i], now_ms, err);
   if (code == MP_OK) *pruned = count;
   if (seen < MP_PRUNE_STEP) *after = 0;
   return code;

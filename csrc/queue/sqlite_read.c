@@ -43,7 +43,8 @@ static mp_code prepare_listing(mp_sqlite *s, const mp_delivery_filter *filter, s
       "e.model, "
       "e.created_ms, coalesce(d.at_ms, a.at_ms, 0), coalesce(d.duration_us, a.duration_us, 0), "
       "coalesce(d.status, a.status, 0), coalesce(d.cause, a.error_class), "
-      "iif(d.cause = 'deleted', 'the webhook was deleted', a.error) "
+      "CASE d.cause WHEN 'deleted' THEN 'the webhook was deleted' WHEN 'discarded' THEN "
+      "'discarded when the webhook was enabled' ELSE a.error END "
       "FROM (SELECT event_id, webhook_id FROM delivery %s "
       "WHERE (event_id, webhook_id) < (?1, ?2) %s %s %s "
       "ORDER BY event_id DESC, webhook_id DESC LIMIT ?3) k "
@@ -153,27 +154,4 @@ mp_code mp_sqlite_attempts(mp_store *store, int64_t event_id, int64_t webhook_id
     }
   }
   return code;
-}
-
-mp_code mp_sqlite_count(mp_store *store, mp_store_counts *out, mp_error *err) {
-  mp_sqlite *s = mp_sqlite_of(store);
-  sqlite3_stmt *q;
-  bool row;
-  mp_code code = mp_sqlite_read(
-      s, MP_SQL_COUNT_ALL,
-      "SELECT (SELECT count(*) FROM event), count(*) FILTER (WHERE state = 0 AND held = 0), "
-      "count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state = 2), "
-      "count(*) FILTER (WHERE state = 3), count(*) FILTER (WHERE held), "
-      "count(*) FILTER (WHERE state = 5) FROM (SELECT state, state = 0 AND webhook_id IN "
-      "(SELECT id FROM webhook WHERE enabled = 0) AS held FROM delivery)",
-      &q, err);
-
-  *out = (mp_store_counts){0};
-  if (code == MP_OK) code = mp_sqlite_step(s, q, &row, err);
-  if (code != MP_OK) return code;
-  out->events = sqlite3_column_int64(q, 0);
-  for (int i = 0; i < MP_STATE_COUNT; i++)
-    out->deliveries[i] = sqlite3_column_int64(q, i + 1);
-  mp_sqlite_end(q);
-  return MP_OK;
 }

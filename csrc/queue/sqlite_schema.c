@@ -11,8 +11,8 @@
  * - A delivery is held when it is waiting (state 0) and its webhook is disabled: MP_HELD is not
  *   stored, so that disabling a webhook with a million waiting deliveries writes one row.
  * - Each partial index holds just the rows of its states: a claim reads delivery_due from its first
- *   due row, however many wait; delivery_lease holds what is in flight; delivery_ended (dead and
- *   filtered) is seldom written.
+ *   due row, however many wait; delivery_lease holds what is in flight; delivery_order what goes in
+ *   order (sqlite_order.c); delivery_ended (dead and filtered) is seldom written.
  * - event_type and delivery_webhook give the history of a type and of a webhook, newest first: a
  *   listing must not read the whole store while emits wait for the store thread. */
 #include <stdio.h>
@@ -34,11 +34,14 @@ static const struct {
      "CREATE TABLE delivery("
      "event_id INTEGER NOT NULL, webhook_id INTEGER NOT NULL, state INTEGER NOT NULL, "
      "due_ms INTEGER NOT NULL, lease INTEGER, cause TEXT, attempts INTEGER NOT NULL, "
-     "attempts_total INTEGER NOT NULL, at_ms INTEGER, duration_us INTEGER, status INTEGER, "
-     "response BLOB, PRIMARY KEY(event_id, webhook_id)) STRICT, WITHOUT ROWID"},
+     "attempts_total INTEGER NOT NULL, order_key TEXT, at_ms INTEGER, duration_us INTEGER, "
+     "status INTEGER, response BLOB, PRIMARY KEY(event_id, webhook_id)) STRICT, WITHOUT ROWID"},
     {"delivery_due",
      "CREATE INDEX delivery_due ON delivery(webhook_id, due_ms, event_id) WHERE state = 0"},
     {"delivery_lease", "CREATE INDEX delivery_lease ON delivery(lease) WHERE state = 1"},
+    {"delivery_order",
+     "CREATE INDEX delivery_order ON delivery(webhook_id, order_key, event_id) "
+     "WHERE order_key IS NOT NULL AND state < 2"},
     {"delivery_ended",
      "CREATE INDEX delivery_ended ON delivery(state, event_id, webhook_id) WHERE state >= 3"},
     {"delivery_webhook", "CREATE INDEX delivery_webhook ON delivery(webhook_id, event_id)"},
@@ -52,8 +55,17 @@ static const struct {
      "CREATE TABLE webhook("
      "id INTEGER PRIMARY KEY AUTOINCREMENT, from_config INTEGER NOT NULL, name TEXT NOT NULL, "
      "definition TEXT, enabled INTEGER NOT NULL, created_ms INTEGER NOT NULL, "
-     "updated_ms INTEGER NOT NULL, hold_ms INTEGER NOT NULL DEFAULT 0, CHECK (from_config = "
-     "(definition IS NULL))) STRICT"},
+     "updated_ms INTEGER NOT NULL, hold_ms INTEGER NOT NULL DEFAULT 0, "
+     "pace_us INTEGER NOT NULL DEFAULT 0, failing_ms INTEGER NOT NULL DEFAULT 0, "
+     "failed_ms INTEGER NOT NULL DEFAULT 0, CHECK (from_config = (definition IS NULL))) STRICT"},
+    {"total",
+     "CREATE TABLE total("
+     "id INTEGER PRIMARY KEY CHECK (id = 1), events INTEGER NOT NULL, accepted INTEGER NOT NULL, "
+     "delivered INTEGER NOT NULL, dead INTEGER NOT NULL, filtered INTEGER NOT NULL) STRICT"},
+    {"clock",
+     "CREATE TABLE clock("
+     "id INTEGER PRIMARY KEY CHECK (id = 1), boot TEXT NOT NULL, base_ms INTEGER NOT NULL, "
+     "seen_ms INTEGER NOT NULL) STRICT"},
     {"engine",
      "CREATE TABLE engine("
      "id INTEGER PRIMARY KEY AUTOINCREMENT, slot INTEGER NOT NULL, host TEXT NOT NULL, "

@@ -3,6 +3,7 @@
  * What always holds: between calls no statement is in the middle of its rows and none has bindings,
  * so that a transaction can end at any time and no pointer of a caller is kept. */
 #include <errno.h>
+#include <string.h>
 
 #include "queue/sqlite.h"
 
@@ -131,6 +132,8 @@ mp_code mp_sqlite_begin(mp_store *store, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
   mp_code code = mp_sqlite_read(s, MP_SQL_BEGIN, "BEGIN IMMEDIATE", &q, err);
+
+  memset(s->added, 0, sizeof s->added);
   return code == MP_OK ? mp_sqlite_run(s, q, NULL, err) : code;
 }
 
@@ -142,7 +145,8 @@ static mp_code control(mp_store *store, mp_sql slot, const char *sql, mp_error *
 }
 
 mp_code mp_sqlite_commit(mp_store *store, mp_error *err) {
-  return control(store, MP_SQL_COMMIT, "COMMIT", err);
+  mp_code code = mp_sqlite_total_flush(mp_sqlite_of(store), err);
+  return code == MP_OK ? control(store, MP_SQL_COMMIT, "COMMIT", err) : code;
 }
 
 static const char rollback_sql[] = "ROLLBACK";
@@ -150,6 +154,12 @@ static const char rollback_sql[] = "ROLLBACK";
 void mp_sqlite_rollback(mp_store *store) {
   mp_sqlite *s = mp_sqlite_of(store);
   if (!sqlite3_get_autocommit(s->db)) control(store, MP_SQL_ROLLBACK, rollback_sql, NULL);
+}
+
+/* What the -wal holds goes into the database, and the -wal is written from its start again: neither
+ * needs a byte that is not theirs already, unless the database has to grow. */
+void mp_sqlite_relieve(mp_store *store) {
+  sqlite3_wal_checkpoint_v2(mp_sqlite_of(store)->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 mp_code mp_sqlite_changed(mp_store *store, bool *changed, mp_error *err) {

@@ -42,6 +42,10 @@ void mp_store_rollback(mp_store *store) {
   store->ops->rollback(store);
 }
 
+void mp_store_relieve(mp_store *store) {
+  store->ops->relieve(store);
+}
+
 #define MP_CALL(name, parameters, arguments) \
   mp_code mp_store_##name parameters {       \
     return store->ops->name arguments;       \

@@ -6,8 +6,9 @@
  * a power cut (fsync). After any failure inside a transaction the caller rolls back; nothing of it
  * stays.
  *
- * Times are milliseconds since 1970 (wall clock): they are read after restarts and by other
- * processes.
+ * Times are milliseconds since 1970. When events and webhooks were made and attempts began is told
+ * by the wall clock, for people. All else that is due, held or aged is on the store's own clock,
+ * which no jump of the wall clock moves (mp_store_clock).
  *
  * A callback must not call the store.
  *
@@ -22,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "queue/pace.h"
 
 typedef struct mp_store mp_store;
 
@@ -53,8 +55,21 @@ mp_code mp_store_begin(mp_store *store, mp_error *err); /* takes the write lock 
 mp_code mp_store_commit(mp_store *store, mp_error *err);
 void mp_store_rollback(mp_store *store); /* no-op when no transaction is open */
 
+/* The disk is full: makes what room it can in the files that are there already, so that what is
+ * under way can still be written. Outside transactions. */
+void mp_store_relieve(mp_store *store);
+
 /* Has another connection (another process) committed since the last call? Outside transactions. */
 mp_code mp_store_changed(mp_store *store, bool *changed, mp_error *err);
+
+/* ---- the store's clock ---------------------------------------------------------------------- */
+
+/* What is it now on the store's clock? Within one boot of the machine it runs with CLOCK_BOOTTIME,
+ * for every engine alike; the first one after a boot sets it by the wall clock, but never back
+ * behind what it was seen to be. boot is mp_boot_id, boot_ms and wall_ms what those clocks say.
+ * Called by an engine when it joins, now and then while it lives, and before it leaves. */
+mp_code mp_store_clock(mp_store *store, const char *boot, int64_t boot_ms, int64_t wall_ms,
+                       int64_t *now_ms, mp_error *err);
 
 /* ---- engines: who holds leases -------------------------------------------------------------- */
 
@@ -96,8 +111,10 @@ typedef struct mp_webhook_row {
   bool enabled;
   int64_t created_ms;
   int64_t updated_ms;
-  int64_t
-      hold_ms; /* nothing of it is claimed before this time; read only (mp_store_webhook_hold) */
+  /* Read only: mp_store_webhook_hold and mp_store_webhook_failing write them. */
+  int64_t hold_ms;    /* nothing of it is claimed before this time */
+  int64_t failing_ms; /* its attempts have failed since; 0: the last one did not */
+  int64_t failed_ms;  /* the last failure that was noted */
 } mp_webhook_row;
 
 /* Rows are valid only during the call. Returning anything but MP_OK stops the listing. */
@@ -109,10 +126,18 @@ mp_code mp_store_webhooks(mp_store *store, mp_webhook_fn fn, void *arg, mp_error
 /* Sets row->id. Ids are never given twice. */
 mp_code mp_store_webhook_insert(mp_store *store, mp_webhook_row *row, mp_error *err);
 
-/* Name, definition, enabled and updated_ms of row->id; MP_ENOENT. Ends a hold. Disabling makes its
- * waiting deliveries held; enabling makes its held deliveries waiting, due at row->updated_ms at
- * the latest. */
-mp_code mp_store_webhook_update(mp_store *store, const mp_webhook_row *row, mp_error *err);
+/* Name, definition, enabled and updated_ms of row->id; MP_ENOENT. Ends a hold, and what was noted
+ * of its failing. Disabling makes its waiting deliveries held; enabling makes its held deliveries
+ * waiting, due at now_ms at the latest. */
+mp_code mp_store_webhook_update(mp_store *store, const mp_webhook_row *row, int64_t now_ms,
+                                mp_error *err);
+
+/* Its waiting and held deliveries become dead, with the error class "discarded". */
+mp_code mp_store_webhook_discard(mp_store *store, int64_t id, mp_error *err);
+
+/* What waits behind another (mp_new_delivery's order_key) does so no longer: it is due at now_ms.
+ */
+mp_code mp_store_webhook_unorder(mp_store *store, int64_t id, int64_t now_ms, mp_error *err);
 
 /* Its waiting and held deliveries become dead, with the error class "deleted"; history stays.
  * MP_ENOENT. */
@@ -121,6 +146,11 @@ mp_code mp_store_webhook_delete(mp_store *store, int64_t id, mp_error *err);
 /* Its receiver asked to be left alone: nothing of it is claimed before until_ms. A hold is only
  * ever made longer. No-op without the webhook. */
 mp_code mp_store_webhook_hold(mp_store *store, int64_t id, int64_t until_ms, mp_error *err);
+
+/* Notes since when its attempts have failed (0: they do not) and when one failed last. No-op
+ * without the webhook. */
+mp_code mp_store_webhook_failing(mp_store *store, int64_t id, int64_t since_ms, int64_t last_ms,
+                                 mp_error *err);
 
 /* ---- events and deliveries ------------------------------------------------------------------ */
 
@@ -140,17 +170,26 @@ typedef struct mp_event_row {
  * now on: ask mp_store_idempotent first. */
 mp_code mp_store_event_insert(mp_store *store, const mp_event_row *event, mp_error *err);
 
-/* The event that was inserted with this idempotency key and whose key was stored at or after
- * since_ms; 0 for none. Keys older than since_ms are forgotten. */
+/* The event that was inserted with this idempotency key and whose id was made at or after since_ms,
+ * on the store's clock; 0 for none. Older keys are forgotten. */
 mp_code mp_store_idempotent(mp_store *store, const char *key, int64_t since_ms, int64_t *event_id,
                             mp_error *err);
 
-/* state is MP_LEASED (then lease says whose), or MP_WAITING or MP_HELD: which of the two it then
- * is, its webhook's enabled says; without its webhook it is dead, with the error class "deleted".
- */
-mp_code mp_store_delivery_insert(mp_store *store, int64_t event_id, int64_t webhook_id,
-                                 mp_delivery_state state, int64_t due_ms, int64_t lease,
-                                 mp_error *err);
+typedef struct mp_new_delivery {
+  int64_t event_id;
+  int64_t webhook_id;
+  mp_delivery_state state; /* MP_LEASED, MP_WAITING or MP_HELD; then what it became */
+  int64_t due_ms;
+  int64_t lease; /* whose it is when it is leased */
+  /* NULL: it goes when it is due. Else it goes in order: of a webhook's deliveries with the same
+   * key one at a time is leased or waits for a time of its own; the others wait behind it, and the
+   * one of the oldest event comes next when it has ended. */
+  const char *order_key;
+} mp_new_delivery;
+
+/* Which of waiting and held it is, its webhook's enabled says; without its webhook it is dead, with
+ * the error class "deleted"; behind another it waits, whatever was asked for. */
+mp_code mp_store_delivery_insert(mp_store *store, mp_new_delivery *delivery, mp_error *err);
 
 /* A lease is a number that no other claim ever had: the engine's id, then 40 bits of a counter of
  * the engine's own (which lasts for a year at 30,000 claims a second). */
@@ -162,19 +201,31 @@ typedef struct mp_claim {
   int64_t event_id;
   int64_t webhook_id;
   int64_t lease;
-  int attempts;       /* made so far */
-  mp_event_row event; /* strings and body valid only during the callback */
+  int attempts; /* made so far */
+  const char
+      *order_key; /* as inserted; valid only during the callback, as strings and body below */
+  mp_event_row event;
 } mp_claim;
 
 typedef mp_code (*mp_claim_fn)(void *arg, const mp_claim *claim, mp_error *err);
 
-/* Leases up to limit of one webhook's waiting deliveries that are due at now_ms, the longest due
- * first; each gets the lease first_lease, first_lease + 1, ... claimed counts them. */
-mp_code mp_store_claim(mp_store *store, int64_t webhook_id, int64_t now_ms, int limit,
-                       int64_t first_lease, mp_claim_fn fn, void *arg, int *claimed, mp_error *err);
+typedef struct mp_claim_order {
+  int64_t webhook_id;
+  mp_pace pace; /* all claims of the webhook, whoever makes them, keep to it */
+  int64_t now_ms;
+  int limit;
+  int64_t first_lease; /* the next gets one more, and so on */
+} mp_claim_order;
 
-/* When may the webhook's earliest waiting delivery be claimed? INT64_MAX when none waits. */
-mp_code mp_store_next_due(mp_store *store, int64_t webhook_id, int64_t *due_ms, mp_error *err);
+/* Leases up to limit of one webhook's waiting deliveries that are due, the longest due first.
+ * claimed counts them. */
+mp_code mp_store_claim(mp_store *store, const mp_claim_order *order, mp_claim_fn fn, void *arg,
+                       int *claimed, mp_error *err);
+
+/* When may the webhook's earliest waiting delivery be claimed, as it looks at now_ms? INT64_MAX
+ * when none waits, or when something else has to end first. */
+mp_code mp_store_next_due(mp_store *store, int64_t webhook_id, const mp_pace *pace, int64_t now_ms,
+                          int64_t *due_ms, mp_error *err);
 
 /* One HTTP request of a delivery and what came of it. */
 typedef struct mp_attempt {
@@ -191,9 +242,11 @@ typedef struct mp_finish {
   int64_t event_id;
   int64_t webhook_id;
   int64_t lease;
+  const char *order_key; /* of the claim, or as it was inserted */
   mp_delivery_state
       state; /* MP_DELIVERED, MP_DEAD, MP_FILTERED, MP_WAITING or MP_HELD (due at due_ms) */
   int64_t due_ms;
+  int64_t now_ms;            /* when what waits behind it becomes due, if it ended */
   const mp_attempt *attempt; /* NULL: given back without one */
 } mp_finish;
 
@@ -205,20 +258,52 @@ mp_code mp_store_finish(mp_store *store, const mp_finish *finish, bool *applied,
 
 /* Makes a delivery waiting and due at due_ms, whatever its state (a leased one is left as it is:
  * MP_EBUSY); its attempts count starts anew for the schedule, its history stays. Held when its
- * webhook is disabled. MP_ENOENT, also when its webhook was deleted. */
+ * webhook is disabled; where it has an order it waits behind what is under way. MP_ENOENT, also
+ * when its webhook was deleted. */
 mp_code mp_store_resend(mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms,
                         mp_error *err);
+
+/* ---- replay --------------------------------------------------------------------------------- */
+
+typedef struct mp_replay_range {
+  int64_t webhook_id;
+  int64_t since_ms, until_ms; /* of the events' created_ms; until_ms is outside */
+  bool dead_only;             /* only events whose delivery to the webhook is dead */
+  int64_t after;              /* only events above this id */
+  int limit;                  /* how many are looked at */
+} mp_replay_range;
+
+typedef struct mp_replay_row {
+  int64_t event_id;
+  const char *type;
+  const char *model;     /* may be NULL */
+  const char *order_key; /* may be NULL */
+  int state;             /* of its delivery to the webhook; -1: there is none */
+} mp_replay_row;
+
+typedef mp_code (*mp_replay_fn)(void *arg, const mp_replay_row *row, mp_error *err);
+
+/* Lists the events of a range, oldest first. next is where the next step goes on (as after); 0:
+ * this one came to the end. */
+mp_code mp_store_replay(mp_store *store, const mp_replay_range *range, mp_replay_fn fn, void *arg,
+                        int64_t *next, mp_error *err);
 
 /* ---- retention ------------------------------------------------------------------------------- */
 
 #define MP_PRUNE_STEP 256 /* events that one step looks at */
 
+/* Events that were accepted before these times, on the store's clock, are forgotten ... */
+typedef struct mp_prune_before {
+  int64_t ended_ms; /* ... when all their deliveries ended well ... */
+  int64_t dead_ms;  /* ... when one is dead ... */
+  int64_t held_ms;  /* ... when one is held. One that is waiting or leased keeps its event. */
+} mp_prune_before;
+
 /* One step of forgetting: looks at MP_PRUNE_STEP events above *after (0: from the oldest) and
- * deletes, with their deliveries and attempts, those that were created before delivered_before_ms,
- * or before dead_before_ms when a delivery is dead or held. An event with a delivery that is
- * waiting or leased stays. *after is where the next step goes on; 0 at the end. pruned counts the
+ * deletes those that are too old, with their deliveries and attempts. What waited behind a held one
+ * becomes due at now_ms. *after is where the next step goes on; 0 at the end. pruned counts the
  * events. */
-mp_code mp_store_prune(mp_store *store, int64_t delivered_before_ms, int64_t dead_before_ms,
+mp_code mp_store_prune(mp_store *store, const mp_prune_before *before, int64_t now_ms,
                        int64_t *after, int *pruned, mp_error *err);
 
 /* Bytes in use, and bytes that the file keeps for later. Outside transactions, as the next. */
@@ -233,7 +318,7 @@ typedef struct mp_delivery_row {
   int64_t event_id;
   int64_t webhook_id;
   mp_delivery_state state;
-  int64_t due_ms;     /* of a waiting one; else 0 */
+  int64_t due_ms;     /* of a waiting one; INT64_MAX when it waits behind another; else 0 */
   int attempts;       /* made for the present schedule */
   int attempts_total; /* ever */
   const char *event_type;
@@ -275,9 +360,12 @@ mp_code mp_store_event(mp_store *store, int64_t id, mp_event_fn fn, void *arg, m
 mp_code mp_store_events(mp_store *store, const char *type, int64_t before, int limit,
                         mp_event_fn fn, void *arg, mp_error *err);
 
-/* Reads the whole store: for diagnostics and tests. */
+/* Reads what waits and is leased, however much that is, and the running totals of the rest. */
 typedef struct mp_store_counts {
-  int64_t events;
+  int64_t events;   /* in the store */
+  int64_t accepted; /* deliveries ever inserted */
+  /* Those of the accepted that ended so, forgotten ones included (a held one that was forgotten is
+   * dead), and those that are leased, waiting or held now. They add up to accepted. */
   int64_t deliveries[MP_STATE_COUNT];
 } mp_store_counts;
 

@@ -17,6 +17,8 @@
        (store, who, now_ms, id, slot, newest_event, err)) \
   CALL(engine_beat, (mp_store *store, int64_t id, int64_t now_ms, bool *others, mp_error *err), \
        (store, id, now_ms, others, err)) \
+  CALL(clock, (mp_store *store, const char *boot, int64_t boot_ms, int64_t wall_ms, \
+               int64_t *now_ms, mp_error *err), (store, boot, boot_ms, wall_ms, now_ms, err)) \
   CALL(engine_leave, (mp_store *store, int64_t id, mp_error *err), (store, id, err)) \
   CALL(engine_reap, (mp_store *store, int64_t self, const char *host, int64_t now_ms, \
                      int64_t stale_ms, int64_t *released, mp_error *err), \
@@ -24,30 +26,35 @@
   CALL(webhooks, (mp_store *store, mp_webhook_fn fn, void *arg, mp_error *err), \
        (store, fn, arg, err)) \
   CALL(webhook_insert, (mp_store *store, mp_webhook_row *row, mp_error *err), (store, row, err)) \
-  CALL(webhook_update, (mp_store *store, const mp_webhook_row *row, mp_error *err), \
-       (store, row, err)) \
+  CALL(webhook_update, (mp_store *store, const mp_webhook_row *row, int64_t now_ms, \
+                        mp_error *err), (store, row, now_ms, err)) \
+  CALL(webhook_discard, (mp_store *store, int64_t id, mp_error *err), (store, id, err)) \
+  CALL(webhook_unorder, (mp_store *store, int64_t id, int64_t now_ms, mp_error *err), \
+       (store, id, now_ms, err)) \
   CALL(webhook_delete, (mp_store *store, int64_t id, mp_error *err), (store, id, err)) \
   CALL(webhook_hold, (mp_store *store, int64_t id, int64_t until_ms, mp_error *err), \
        (store, id, until_ms, err)) \
+  CALL(webhook_failing, (mp_store *store, int64_t id, int64_t since_ms, int64_t last_ms, \
+                         mp_error *err), (store, id, since_ms, last_ms, err)) \
   CALL(event_insert, (mp_store *store, const mp_event_row *event, mp_error *err), \
        (store, event, err)) \
   CALL(idempotent, (mp_store *store, const char *key, int64_t since_ms, int64_t *event_id, \
                     mp_error *err), (store, key, since_ms, event_id, err)) \
-  CALL(delivery_insert, (mp_store *store, int64_t event_id, int64_t webhook_id, \
-                         mp_delivery_state state, int64_t due_ms, int64_t lease, mp_error *err), \
-       (store, event_id, webhook_id, state, due_ms, lease, err)) \
-  CALL(claim, (mp_store *store, int64_t webhook_id, int64_t now_ms, int limit, \
-               int64_t first_lease, mp_claim_fn fn, void *arg, int *claimed, mp_error *err), \
-       (store, webhook_id, now_ms, limit, first_lease, fn, arg, claimed, err)) \
-  CALL(next_due, (mp_store *store, int64_t webhook_id, int64_t *due_ms, mp_error *err), \
-       (store, webhook_id, due_ms, err)) \
+  CALL(delivery_insert, (mp_store *store, mp_new_delivery *delivery, mp_error *err), \
+       (store, delivery, err)) \
+  CALL(claim, (mp_store *store, const mp_claim_order *order, mp_claim_fn fn, void *arg, \
+               int *claimed, mp_error *err), (store, order, fn, arg, claimed, err)) \
+  CALL(next_due, (mp_store *store, int64_t webhook_id, const mp_pace *pace, int64_t now_ms, \
+                  int64_t *due_ms, mp_error *err), \
+       (store, webhook_id, pace, now_ms, due_ms, err)) \
   CALL(finish, (mp_store *store, const mp_finish *finish, bool *applied, mp_error *err), \
        (store, finish, applied, err)) \
   CALL(resend, (mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms, \
                 mp_error *err), (store, event_id, webhook_id, due_ms, err)) \
-  CALL(prune, (mp_store *store, int64_t delivered_before_ms, int64_t dead_before_ms, \
-               int64_t *after, int *pruned, mp_error *err), \
-       (store, delivered_before_ms, dead_before_ms, after, pruned, err)) \
+  CALL(replay, (mp_store *store, const mp_replay_range *range, mp_replay_fn fn, void *arg, \
+                int64_t *next, mp_error *err), (store, range, fn, arg, next, err)) \
+  CALL(prune, (mp_store *store, const mp_prune_before *before, int64_t now_ms, int64_t *after, \
+               int *pruned, mp_error *err), (store, before, now_ms, after, pruned, err)) \
   CALL(size, (mp_store *store, int64_t *used, int64_t *spare, mp_error *err), \
        (store, used, spare, err)) \
   CALL(shrink, (mp_store *store, mp_error *err), (store, err)) \
@@ -66,6 +73,7 @@
 typedef struct mp_store_ops {
   void (*close)(mp_store *store);
   void (*rollback)(mp_store *store);
+  void (*relieve)(mp_store *store);
 #define MP_FIELD(name, parameters, arguments) mp_code (*name) parameters;
   MP_STORE_CALLS(MP_FIELD)
 #undef MP_FIELD

@@ -15,6 +15,7 @@
 /* cmocka.h needs those above it. */
 #include <cmocka.h>
 
+#include "base/id.h"
 #include "queue/store.h"
 
 typedef struct fixture {
@@ -82,7 +83,12 @@ static inline int64_t add_webhook(fixture *f, bool enabled) {
 static inline void enable(fixture *f, int64_t webhook, bool enabled, int64_t now_ms) {
   mp_webhook_row row = {
       .id = webhook, .name = "hook", .definition = "{}", .enabled = enabled, .updated_ms = now_ms};
-  must(f, mp_store_webhook_update(f->store, &row, &f->err));
+  must(f, mp_store_webhook_update(f->store, &row, now_ms, &f->err));
+}
+
+/* The id of an event that was accepted then, on the store's clock. */
+static inline int64_t accepted_at(int64_t ms) {
+  return mp_event_id_first(ms);
 }
 
 static inline void add_event(fixture *f, int64_t id) {
@@ -97,7 +103,9 @@ static inline void add_event(fixture *f, int64_t id) {
 
 static inline void add_delivery(fixture *f, int64_t event, int64_t webhook, mp_delivery_state state,
                                 int64_t due_ms, int64_t lease) {
-  must(f, mp_store_delivery_insert(f->store, event, webhook, state, due_ms, lease, &f->err));
+  mp_new_delivery d = {
+      .event_id = event, .webhook_id = webhook, .state = state, .due_ms = due_ms, .lease = lease};
+  must(f, mp_store_delivery_insert(f->store, &d, &f->err));
 }
 
 /* ---- reading one delivery ------------------------------------------------------------------- */
@@ -130,6 +138,13 @@ static inline mp_delivery_state state_of(fixture *f, int64_t event, int64_t webh
   return look(f, event, webhook).row.state;
 }
 
+static inline int64_t next_due(fixture *f, int64_t webhook, int64_t now_ms) {
+  mp_pace unlimited = {0};
+  int64_t due;
+  must(f, mp_store_next_due(f->store, webhook, &unlimited, now_ms, &due, &f->err));
+  return due;
+}
+
 /* ---- claiming and finishing ----------------------------------------------------------------- */
 
 typedef struct claims {
@@ -150,9 +165,10 @@ static inline mp_code keep_claim(void *arg, const mp_claim *claim, mp_error *err
 
 static inline claims claim(fixture *f, int64_t webhook, int64_t now_ms, int limit, int64_t lease) {
   claims c = {0};
+  mp_claim_order order = {
+      .webhook_id = webhook, .now_ms = now_ms, .limit = limit, .first_lease = lease};
   int claimed = -1;
-  must(f,
-       mp_store_claim(f->store, webhook, now_ms, limit, lease, keep_claim, &c, &claimed, &f->err));
+  must(f, mp_store_claim(f->store, &order, keep_claim, &c, &claimed, &f->err));
   assert_int_equal(claimed, c.count);
   return c;
 }

@@ -183,7 +183,7 @@ static void test_ids_grow(void **state) {
   (void)state;
   mp_id_source_init(&s, 5, 0);
   for (int i = 0; i < 100000; i++) {
-    int64_t id = mp_id_next(&s);
+    int64_t id = mp_id_next(&s, mp_boot_ms());
     assert_true(id > last);
     last = id;
   }
@@ -192,12 +192,12 @@ static void test_ids_grow(void **state) {
 
 static void test_ids_are_larger_than_the_newest(void **state) {
   /* A store that was written by a host whose clock was a day ahead. */
-  int64_t newest = (mp_wall_ms() + 86400000) << 21 | 1023 << 11 | 2047;
+  int64_t newest = mp_event_id_first(mp_wall_ms() + 86400000) | 1023 << 11 | 2047;
   mp_id_source s;
 
   (void)state;
   mp_id_source_init(&s, 0, newest);
-  assert_true(mp_id_next(&s) > newest);
+  assert_true(mp_id_next(&s, mp_wall_ms()) > newest);
   mp_id_source_free(&s);
 }
 
@@ -213,7 +213,7 @@ typedef struct id_thread {
 static void *make_ids(void *arg) {
   id_thread *t = arg;
   for (int i = 0; i < IDS; i++)
-    t->ids[i] = mp_id_next(t->source);
+    t->ids[i] = mp_id_next(t->source, mp_wall_ms());
   return NULL;
 }
 

@@ -86,13 +86,14 @@ static void writing_outside_a_transaction_is_refused(void **state) {
   fixture *f = *state;
   mp_event_row event = {.id = 1, .type = "t", .body = "", .body_len = 0};
   mp_webhook_row hook = {.name = "n", .definition = "{}"};
+  mp_new_delivery delivery = {
+      .event_id = 1, .webhook_id = 1, .state = MP_LEASED, .lease = MP_LEASE(1, 1)};
   mp_finish end = {.event_id = 1, .webhook_id = 1, .state = MP_DELIVERED};
   bool applied;
   must_fail(f, MP_EIO, mp_store_event_insert(f->store, &event, &f->err));
   assert_non_null(strstr(f->err.message, f->path));
   must_fail(f, MP_EIO, mp_store_webhook_insert(f->store, &hook, &f->err));
-  must_fail(f, MP_EIO,
-            mp_store_delivery_insert(f->store, 1, 1, MP_LEASED, 0, MP_LEASE(1, 1), &f->err));
+  must_fail(f, MP_EIO, mp_store_delivery_insert(f->store, &delivery, &f->err));
   must_fail(f, MP_EIO, mp_store_finish(f->store, &end, &applied, &f->err));
   must_fail(f, MP_EIO, mp_store_engine_leave(f->store, 1, &f->err));
   must_fail(f, MP_EIO, mp_store_commit(f->store, &f->err));
@@ -376,13 +377,13 @@ static void webhooks_are_kept_as_given(void **state) {
   must(f, mp_store_webhook_insert(f->store, &a, &f->err));
   must(f, mp_store_webhook_insert(f->store, &b, &f->err));
   must_fail(f, MP_EINVAL, mp_store_webhook_insert(f->store, &bad, &f->err));
-  must_fail(f, MP_ENOENT, mp_store_webhook_update(f->store, &missing, &f->err));
+  must_fail(f, MP_ENOENT, mp_store_webhook_update(f->store, &missing, 9, &f->err));
   must_fail(f, MP_ENOENT, mp_store_webhook_delete(f->store, 99, &f->err));
   a.name = "\xc3\xa4";
   a.definition = "[]";
   a.enabled = false;
   a.updated_ms = 9;
-  must(f, mp_store_webhook_update(f->store, &a, &f->err));
+  must(f, mp_store_webhook_update(f->store, &a, 9, &f->err));
   commit(f);
 
   must(f, mp_store_webhooks(f->store, keep_webhook, &all, &f->err));
@@ -421,7 +422,7 @@ static void disabling_holds_and_enabling_resumes(void **state) {
   assert_int_equal(state_of(f, 1, hook), MP_HELD);
   assert_int_equal(look(f, 1, hook).row.due_ms, 0);
   assert_int_equal(state_of(f, 1, other), MP_WAITING);
-  must(f, mp_store_next_due(f->store, hook, &due, &f->err));
+  due = next_due(f, hook, 0);
   assert_true(due == INT64_MAX);
   begin(f);
   assert_int_equal(claim(f, hook, 100000, 10, MP_LEASE(1, 1)).count, 0);

@@ -82,21 +82,21 @@ static int64_t event_of_key(fixture *f, const char *key, int64_t since_ms) {
 
 static void idempotency_keys_last_for_their_window(void **state) {
   fixture *f = *state;
-  mp_event_row a = {.id = 1, .type = "t", .created_ms = 100, .body = "", .idempotency_key = "k"};
-  mp_event_row b = {.id = 2, .type = "t", .created_ms = 300, .body = "", .idempotency_key = "k"};
+  mp_event_row a = {.id = accepted_at(100), .type = "t", .body = "", .idempotency_key = "k"};
+  mp_event_row b = {.id = accepted_at(300), .type = "t", .body = "", .idempotency_key = "k"};
 
   begin(f);
   assert_int_equal(event_of_key(f, "k", 0), 0);
   must(f, mp_store_event_insert(f->store, &a, &f->err));
   commit(f);
   begin(f);
-  assert_int_equal(event_of_key(f, "k", 99), 1);
-  assert_int_equal(event_of_key(f, "k", 100), 1);
+  assert_int_equal(event_of_key(f, "k", 99), a.id);
+  assert_int_equal(event_of_key(f, "k", 100), a.id);
   assert_int_equal(event_of_key(f, "K", 100), 0);
   assert_int_equal(event_of_key(f, "k", 101), 0);
   assert_int_equal(event_of_key(f, "k", 0), 0); /* it was forgotten, not only hidden */
   must(f, mp_store_event_insert(f->store, &b, &f->err));
-  assert_int_equal(event_of_key(f, "k", 101), 2);
+  assert_int_equal(event_of_key(f, "k", 101), b.id);
   commit(f);
 }
 
@@ -104,19 +104,19 @@ static void idempotency_keys_last_for_their_window(void **state) {
 static void an_expired_key_that_is_still_there_does_not_count(void **state) {
   fixture *f = *state;
   char key[16];
-  mp_event_row row = {.type = "t", .created_ms = 100, .body = "", .idempotency_key = key};
+  mp_event_row row = {.type = "t", .body = "", .idempotency_key = key};
 
   begin(f);
-  for (row.id = 1; row.id <= 100; row.id++) {
-    snprintf(key, sizeof key, "k%02d", (int)row.id);
+  for (int i = 1; i <= 100; i++) {
+    row.id = accepted_at(100) + i;
+    snprintf(key, sizeof key, "k%02d", i);
     must(f, mp_store_event_insert(f->store, &row, &f->err));
   }
   assert_int_equal(event_of_key(f, "k99", 200), 0);
-  row.created_ms = 250;
   snprintf(key, sizeof key, "k99");
-  row.id = 200;
+  row.id = accepted_at(250);
   must(f, mp_store_event_insert(f->store, &row, &f->err));
-  assert_int_equal(event_of_key(f, "k99", 200), 200);
+  assert_int_equal(event_of_key(f, "k99", 200), row.id);
   commit(f);
 }
 
@@ -130,7 +130,7 @@ static void claims_take_the_longest_due_first(void **state) {
   begin(f);
   hook = add_webhook(f, true);
   other = add_webhook(f, true);
-  must(f, mp_store_next_due(f->store, hook, &due, &f->err));
+  due = next_due(f, hook, 0);
   assert_true(due == INT64_MAX);
   for (int64_t e = 1; e <= 5; e++) {
     mp_event_row row = {.id = e,
@@ -148,7 +148,7 @@ static void claims_take_the_longest_due_first(void **state) {
   add_delivery(f, 4, hook, MP_WAITING, 50, 0);
   add_delivery(f, 5, hook, MP_WAITING, 100, 0);
   add_delivery(f, 1, other, MP_WAITING, 1, 0);
-  must(f, mp_store_next_due(f->store, hook, &due, &f->err));
+  due = next_due(f, hook, 0);
   assert_int_equal(due, 50);
 
   c = claim(f, hook, 500, 3, MP_LEASE(9, 40));
@@ -163,7 +163,7 @@ static void claims_take_the_longest_due_first(void **state) {
     assert_int_equal(c.items[i].event.id, c.items[i].event_id);
     assert_string_equal(c.bodies[i], "body-1");
   }
-  must(f, mp_store_next_due(f->store, hook, &due, &f->err));
+  due = next_due(f, hook, 0);
   assert_int_equal(due, 300);
   c = claim(f, hook, 500, 64, MP_LEASE(9, 50));
   assert_int_equal(c.count, 1); /* 3 is not due */
@@ -183,6 +183,7 @@ static mp_code refuse_claim(void *arg, const mp_claim *claim, mp_error *err) {
 
 static void a_callbacks_failure_fails_the_claim(void **state) {
   fixture *f = *state;
+  mp_claim_order order = {.now_ms = 9, .limit = 8, .first_lease = MP_LEASE(1, 1)};
   int64_t hook;
   int claimed;
 
@@ -192,9 +193,8 @@ static void a_callbacks_failure_fails_the_claim(void **state) {
   add_delivery(f, 1, hook, MP_WAITING, 1, 0);
   commit(f);
   begin(f);
-  must_fail(
-      f, MP_ENOMEM,
-      mp_store_claim(f->store, hook, 9, 8, MP_LEASE(1, 1), refuse_claim, NULL, &claimed, &f->err));
+  order.webhook_id = hook;
+  must_fail(f, MP_ENOMEM, mp_store_claim(f->store, &order, refuse_claim, NULL, &claimed, &f->err));
   assert_int_equal(claimed, 0);
   mp_store_rollback(f->store);
   assert_int_equal(state_of(f, 1, hook), MP_WAITING);
@@ -271,6 +271,11 @@ static const mp_attempt failed = {.at_ms = 33,
 static const mp_attempt unreachable = {
     .at_ms = 55, .duration_us = 66, .error_class = "dns", .error = "no such host"};
 
+static void refuse_delivery(fixture *f, int64_t event, int64_t webhook, mp_delivery_state state) {
+  mp_new_delivery d = {.event_id = event, .webhook_id = webhook, .state = state, .due_ms = 5};
+  must_fail(f, MP_EINVAL, mp_store_delivery_insert(f->store, &d, &f->err));
+}
+
 static void new_deliveries_follow_their_webhook(void **state) {
   fixture *f = *state;
   int64_t on, off;
@@ -286,9 +291,9 @@ static void new_deliveries_follow_their_webhook(void **state) {
   add_delivery(f, 1, off, MP_HELD, 5, 0);
   add_delivery(f, 2, off, MP_WAITING, 5, 0);  /* it was disabled meanwhile */
   add_delivery(f, 1, 4711, MP_WAITING, 5, 0); /* it was deleted meanwhile */
-  must_fail(f, MP_EINVAL, mp_store_delivery_insert(f->store, 1, on, MP_WAITING, 5, 0, &f->err));
-  must_fail(f, MP_EINVAL, mp_store_delivery_insert(f->store, 3, off, MP_DEAD, 5, 0, &f->err));
-  must_fail(f, MP_EINVAL, mp_store_delivery_insert(f->store, 3, off, MP_DELIVERED, 5, 0, &f->err));
+  refuse_delivery(f, 1, on, MP_WAITING);
+  refuse_delivery(f, 3, off, MP_DEAD);
+  refuse_delivery(f, 3, off, MP_DELIVERED);
   commit(f);
   assert_int_equal(state_of(f, 1, on), MP_WAITING);
   assert_int_equal(state_of(f, 2, on), MP_WAITING);

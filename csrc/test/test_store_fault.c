@@ -76,12 +76,14 @@ static mp_code write_group(fixture *f, int64_t hook, int g) {
     mp_event_row event = {
         .id = id, .type = "t", .body = body, .body_len = sizeof body, .idempotency_key = "k"};
     mp_attempt failed = {.status = 500, .error_class = "http", .response = body, .response_len = 9};
+    mp_new_delivery delivery = {
+        .event_id = id, .webhook_id = hook, .state = MP_LEASED, .due_ms = 1, .lease = lease};
     mp_finish end = {.event_id = id, .webhook_id = hook, .lease = lease, .attempt = &failed};
     bool applied;
 
     code = mp_store_event_insert(f->store, &event, &f->err);
     if (code == MP_OK) {
-      code = mp_store_delivery_insert(f->store, id, hook, MP_LEASED, 1, lease, &f->err);
+      code = mp_store_delivery_insert(f->store, &delivery, &f->err);
     }
     if (code == MP_OK && i % 2) {
       code = mp_store_finish(f->store, &end, &applied, &f->err);

@@ -398,16 +398,19 @@ static mp_code nothing_event(void *arg, const mp_event_row *row, mp_error *err) 
 static mp_code use_all(fixture *f, int64_t hook) {
   mp_delivery_filter filter = {.state = -1, .limit = 100000};
   mp_event_row event = {.id = INT64_C(1) << 40, .type = "t", .body = "x", .body_len = 1};
+  mp_claim_order order = {
+      .webhook_id = hook, .now_ms = INT64_MAX, .limit = 100000, .first_lease = MP_LEASE(1, 1)};
+  mp_new_delivery delivery = {
+      .event_id = event.id, .webhook_id = hook, .state = MP_WAITING, .due_ms = 1};
   mp_store_counts counts;
   int claimed;
   mp_code code = mp_store_begin(f->store, &f->err);
   if (code == MP_OK) {
-    code = mp_store_claim(f->store, hook, INT64_MAX, 100000, MP_LEASE(1, 1), nothing_claim, NULL,
-                          &claimed, &f->err);
+    code = mp_store_claim(f->store, &order, nothing_claim, NULL, &claimed, &f->err);
   }
   if (code == MP_OK) code = mp_store_event_insert(f->store, &event, &f->err);
   if (code == MP_OK) {
-    code = mp_store_delivery_insert(f->store, event.id, hook, MP_WAITING, 1, 0, &f->err);
+    code = mp_store_delivery_insert(f->store, &delivery, &f->err);
   }
   mp_store_rollback(f->store);
   if (code == MP_OK) code = mp_store_count(f->store, &counts, &f->err);

@@ -1,31 +1,36 @@
 /* Retention: what a step forgets, what it keeps, and that the file gets smaller. */
 #include "store_fixture.h"
 
-static int prune_all(fixture *f, int64_t delivered_before, int64_t dead_before) {
+static int prune_all(fixture *f, int64_t ended, int64_t dead, int64_t held) {
+  mp_prune_before before = {.ended_ms = ended, .dead_ms = dead, .held_ms = held};
   int64_t after = 0;
   int total = 0, pruned;
   begin(f);
   do {
-    must(f, mp_store_prune(f->store, delivered_before, dead_before, &after, &pruned, &f->err));
+    must(f, mp_store_prune(f->store, &before, 900, &after, &pruned, &f->err));
     total += pruned;
   } while (after != 0);
   commit(f);
   return total;
 }
 
-static void add_dated_event(fixture *f, int64_t id, int64_t created_ms) {
-  mp_event_row event = {
-      .id = id, .type = "entry.create", .created_ms = created_ms, .body = "{}", .body_len = 2};
-  must(f, mp_store_event_insert(f->store, &event, &f->err));
+/* Events are named by a number and the time at which they were accepted. */
+static int64_t event_at(int64_t ms, int number) {
+  return accepted_at(ms) + number;
 }
 
-static void add_ended(fixture *f, int64_t id, int64_t created_ms, int64_t hook,
-                      mp_delivery_state state) {
+static int64_t add_old_event(fixture *f, int64_t ms, int number) {
+  mp_event_row event = {.id = event_at(ms, number), .type = "t", .body = "{}", .body_len = 2};
+  must(f, mp_store_event_insert(f->store, &event, &f->err));
+  return event.id;
+}
+
+static void add_ended(fixture *f, int64_t ms, int number, int64_t hook, mp_delivery_state state) {
   mp_attempt attempt = {.status = state == MP_DELIVERED ? 200 : 500,
                         .error_class = state == MP_DELIVERED ? NULL : "http"};
-  add_dated_event(f, id, created_ms);
-  add_delivery(f, id, hook, MP_LEASED, 0, MP_LEASE(1, id));
-  assert_true(finish(f, id, hook, MP_LEASE(1, id), state, 0, &attempt));
+  int64_t id = add_old_event(f, ms, number);
+  add_delivery(f, id, hook, MP_LEASED, 0, MP_LEASE(1, number));
+  assert_true(finish(f, id, hook, MP_LEASE(1, number), state, 0, &attempt));
 }
 
 static int64_t events_left(fixture *f) {
@@ -41,48 +46,71 @@ static void age_and_outcome_decide(void **state) {
   begin(f);
   hook = add_webhook(f, true);
   off = add_webhook(f, false);
-  add_ended(f, 1, 100, hook, MP_DELIVERED);
-  add_ended(f, 2, 100, hook, MP_DEAD);
-  add_dated_event(f, 3, 100); /* nobody wanted it */
-  add_dated_event(f, 4, 100);
-  add_delivery(f, 4, hook, MP_WAITING, 5, 0);
-  add_dated_event(f, 5, 100);
-  add_delivery(f, 5, hook, MP_LEASED, 5, MP_LEASE(1, 5));
-  add_dated_event(f, 6, 100);
-  add_delivery(f, 6, off, MP_HELD, 5, 0);
-  add_ended(f, 7, 300, hook, MP_DELIVERED);
-  /* One delivery delivered, the other still waiting: the event stays. */
-  add_ended(f, 8, 100, hook, MP_DELIVERED);
-  add_delivery(f, 8, off + 0, MP_HELD, 5, 0);
+  add_ended(f, 100, 1, hook, MP_DELIVERED);
+  add_ended(f, 100, 2, hook, MP_DEAD);
+  add_old_event(f, 100, 3); /* nobody wanted it */
+  add_delivery(f, add_old_event(f, 100, 4), hook, MP_WAITING, 5, 0);
+  add_delivery(f, add_old_event(f, 100, 5), hook, MP_LEASED, 5, MP_LEASE(1, 5));
+  add_delivery(f, add_old_event(f, 100, 6), off, MP_HELD, 5, 0);
+  add_ended(f, 300, 7, hook, MP_DELIVERED);
+  /* One delivery delivered, the other held: it counts as held. */
+  add_ended(f, 100, 8, hook, MP_DELIVERED);
+  add_delivery(f, event_at(100, 8), off, MP_HELD, 5, 0);
   commit(f);
 
-  assert_int_equal(prune_all(f, 100, 100), 0); /* not older */
-  assert_int_equal(prune_all(f, 200, 50), 2);  /* 1 and 3 */
+  assert_int_equal(prune_all(f, 100, 100, 100), 0); /* not older */
+  assert_int_equal(prune_all(f, 200, 50, 50), 2);   /* 1 and 3 */
   assert_int_equal(events_left(f), 6);
-  assert_int_equal(prune_all(f, 200, 200), 3); /* 2, 6 and 8: dead or held */
-  assert_int_equal(events_left(f), 3);
-  assert_int_equal(prune_all(f, INT64_MAX, INT64_MAX), 1); /* 7; 4 and 5 are open */
+  assert_int_equal(prune_all(f, INT64_MAX, INT64_MAX, 50), 2); /* 2 and 7, whatever their age */
+  assert_int_equal(prune_all(f, 0, 0, 200), 2);                /* 6 and 8 */
+  assert_int_equal(prune_all(f, INT64_MAX, INT64_MAX, INT64_MAX), 0); /* 4 and 5 are open */
   assert_int_equal(events_left(f), 2);
+}
+
+static void what_waited_behind_a_forgotten_delivery_is_due(void **state) {
+  fixture *f = *state;
+  int64_t hook;
+
+  begin(f);
+  hook = add_webhook(f, true);
+  for (int i = 1; i <= 3; i++) {
+    mp_new_delivery d = {.event_id = add_old_event(f, 100 * i, i),
+                         .webhook_id = hook,
+                         .state = MP_WAITING,
+                         .due_ms = 100 * i,
+                         .order_key = "k"};
+    must(f, mp_store_delivery_insert(f->store, &d, &f->err));
+  }
+  enable(f, hook, false, 500);
+  commit(f);
+  assert_int_equal(prune_all(f, 0, 0, 150), 1);
+  begin(f);
+  enable(f, hook, true, 600);
+  commit(f);
+  assert_int_equal(look(f, event_at(200, 2), hook).row.due_ms, 600);
+  assert_true(look(f, event_at(300, 3), hook).row.due_ms == INT64_MAX);
 }
 
 static void steps_are_bounded_and_go_on(void **state) {
   fixture *f = *state;
+  mp_prune_before before = {.ended_ms = 200, .dead_ms = 200, .held_ms = 200};
   int64_t after = 0;
   int pruned;
 
   begin(f);
   for (int i = 1; i <= MP_PRUNE_STEP + 10; i++)
-    add_dated_event(f, i, 100);
+    add_old_event(f, 100, i);
+  add_old_event(f, 300, 0);
   commit(f);
   begin(f);
-  must(f, mp_store_prune(f->store, 200, 200, &after, &pruned, &f->err));
+  must(f, mp_store_prune(f->store, &before, 900, &after, &pruned, &f->err));
   assert_int_equal(pruned, MP_PRUNE_STEP);
-  assert_int_equal(after, MP_PRUNE_STEP);
-  must(f, mp_store_prune(f->store, 200, 200, &after, &pruned, &f->err));
+  assert_int_equal(after, event_at(100, MP_PRUNE_STEP));
+  must(f, mp_store_prune(f->store, &before, 900, &after, &pruned, &f->err));
   assert_int_equal(pruned, 10);
   assert_int_equal(after, 0);
   commit(f);
-  assert_int_equal(events_left(f), 0);
+  assert_int_equal(events_left(f), 1);
 }
 
 static void the_file_gets_smaller(void **state) {
@@ -93,14 +121,13 @@ static void the_file_gets_smaller(void **state) {
   memset(body, 'x', sizeof body);
   begin(f);
   for (int i = 1; i <= 1000; i++) {
-    mp_event_row event = {
-        .id = i, .type = "t", .created_ms = 1, .body = body, .body_len = sizeof body};
+    mp_event_row event = {.id = event_at(1, i), .type = "t", .body = body, .body_len = sizeof body};
     must(f, mp_store_event_insert(f->store, &event, &f->err));
   }
   commit(f);
   must(f, mp_store_size(f->store, &before, &spare, &f->err));
   assert_true(before > 4000000);
-  assert_int_equal(prune_all(f, 2, 2), 1000);
+  assert_int_equal(prune_all(f, 2, 2, 2), 1000);
   must(f, mp_store_size(f->store, &used, &spare, &f->err));
   assert_true(used < before / 10);
   assert_true(spare > before / 2);
@@ -114,6 +141,7 @@ int main(void) {
 #define PRUNE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
   const struct CMUnitTest tests[] = {
       PRUNE_TEST(age_and_outcome_decide),
+      PRUNE_TEST(what_waited_behind_a_forgotten_delivery_is_due),
       PRUNE_TEST(steps_are_bounded_and_go_on),
       PRUNE_TEST(the_file_gets_smaller),
   };

@@ -3,6 +3,7 @@
 local core = require "moonpost.core"
 local models = require "moonpost.models"
 local network = require "moonpost.network"
+local reports = require "moonpost.reports"
 local suggest = require "moonpost.suggest"
 local webhook = require "moonpost.webhook"
 
@@ -19,7 +20,7 @@ local HOST_KEYS = {
   "transfer", "url",
 }
 
-local shown, list_length = webhook.shown, webhook.list_length
+local shown, list_length, one_of = webhook.shown, webhook.list_length, webhook.one_of
 
 -- ---- loading the file -------------------------------------------------------------------------------
 
@@ -93,16 +94,6 @@ end
 
 local function seconds(value, where)
   return webhook.fields.timeout(value, where)
-end
-
-local function one_of(...)
-  local words = { ... }
-  return function(value, where)
-    for _, word in ipairs(words) do
-      if value == word then return value end
-    end
-    return nil, ("%s: expected \"%s\", got %s"):format(where, table.concat(words, '" or "'), shown(value))
-  end
 end
 
 local function strings(value, where)
@@ -179,8 +170,10 @@ local function extra_events(value, where)
   local list, message = strings(value, where)
   if not list then return nil, message end
   for i, event in ipairs(list) do
-    for _, known in ipairs(EVENTS) do
-      if event == known then return nil, ("%s[%d]: '%s' is one of moonpost's own events"):format(where, i, event) end
+    for _, own in ipairs { EVENTS, reports.TYPES } do
+      for _, known in ipairs(own) do
+        if event == known then return nil, ("%s[%d]: '%s' is one of moonpost's own events"):format(where, i, event) end
+      end
     end
     if event == "trigger-test" or not event:find "%." or not event:find "^[%w_]+[%w_.]*$" or event:find "%.%."
       or event:sub(-1) == "." then
@@ -216,6 +209,13 @@ local function models_or_folder(value, where, context)
   return path_of(value, where, context)
 end
 
+local function age(value, where)
+  if type(value) ~= "number" or value ~= value or value < 0 or value > 315360000 then
+    return nil, ("%s: expected a number of seconds between 0 and 315360000, got %s"):format(where, shown(value))
+  end
+  return value
+end
+
 local SCHEDULE = { 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400 }
 
 local DELIVERY = {
@@ -224,6 +224,7 @@ local DELIVERY = {
   concurrency = { check = webhook.fields.concurrency, default = 10 },
   maxConcurrency = { check = webhook.integer(1, 10000), default = 256 },
   retrySchedule = { check = webhook.fields.retrySchedule, default = SCHEDULE },
+  disableAfter = { check = age, default = 5 * 86400 },
   proxy = { check = proxy },
   userAgent = { check = user_agent },
 }
@@ -240,13 +241,6 @@ local LIMITS = {
   inboxBytes = { check = webhook.integer(1024, 4294967296), default = 67108864 },
   emitTimeout = { check = seconds, default = 30 },
 }
-
-local function age(value, where)
-  if type(value) ~= "number" or value ~= value or value < 0 or value > 315360000 then
-    return nil, ("%s: expected a number of seconds between 0 and 315360000, got %s"):format(where, shown(value))
-  end
-  return value
-end
 
 local RETENTION = {
   delivered = { check = age, default = 7 * 86400 },

@@ -1,5 +1,6 @@
 --- Deliveries: one event for one webhook, with its attempts.
 local json = require "moonpost.json"
+local time = require "moonpost.time"
 
 local deliveries = {}
 
@@ -52,13 +53,74 @@ function methods:attempts(id)
 end
 
 --- Sends a delivery again, now: the same bytes, the same webhook-id. Its retry schedule starts anew; a pending
--- automatic attempt is replaced.
+-- automatic attempt is replaced. It waits while its webhook is disabled or left alone, and where the webhook has an order
+-- behind what is under way.
 ---@param id string
 ---@return moonpost.Delivery|nil
 ---@return string? message
 ---@return string? code ENOENT, EBUSY (an attempt is under way)
 function methods:resend(id)
   return json.answer(self._engine:resend(id))
+end
+
+local MAX_REPLAY = 1000000
+
+local function range_of(options)
+  local range = { dead_only = options.state ~= "all" }
+  local message
+  if options.state ~= nil and options.state ~= "all" and options.state ~= "dead" and options.state ~= "held" then
+    return nil, ("state: expected \"dead\", \"held\" or \"all\", got '%s'"):format(tostring(options.state))
+  end
+  for name, default in pairs { since = -62135596800000, ["until"] = 253402300800000 } do -- the years 1 to 9999
+    if options[name] == nil then
+      range[name] = default
+    else
+      range[name], message = time.to_ms(options[name], name)
+      if not range[name] then return nil, message end
+    end
+  end
+  range.limit = options.limit or 10000
+  if type(range.limit) ~= "number" or range.limit < 1 or range.limit > MAX_REPLAY then
+    return nil, ("limit: expected a number between 1 and %d, got %s"):format(MAX_REPLAY, tostring(range.limit))
+  end
+  return range
+end
+
+-- What is held goes when its webhook is enabled; what an enabled one still has waiting goes by itself.
+local function replay_held(self, webhook_id)
+  local webhook, message, code = json.answer(self._engine:webhook(webhook_id))
+  if not webhook then return nil, message, code end
+  if webhook.enabled then return { count = 0 } end
+  return nil, ("webhook %s is disabled: what it holds is sent when it is enabled"):format(webhook_id), "EINVAL"
+end
+
+--- Sends the events of a time again to one webhook: the same bytes, the same webhook-id; what is not yet sent is not sent
+-- twice. With state "all" also events that came before the webhook was there, if it wants them now. It goes in steps, each
+-- of them on disk when it is done, oldest first; after a failure, or at the limit, next is where to go on.
+---@param options { webhook_id: string, since: string|number?, until: string|number?, state: "dead"|"held"|"all"?, limit: integer?,
+-- after: string? } since, until (which is outside): ISO 8601 or seconds since 1970, of the events' created_at; state: default
+-- "dead"; limit: how many at most, default 10,000; after: the next of an earlier call
+---@return { count: integer, next: string? }|nil result next: there may be more
+---@return string? message
+---@return string? code EINVAL, ENOENT
+function methods:replay(options)
+  if type(options) ~= "table" then error("deliveries:replay: expected a table", 2) end
+  local range, message = range_of(options)
+  if not range then return nil, message, "EINVAL" end
+  local webhook_id = type(options.webhook_id) == "number" and ("%d"):format(options.webhook_id) or options.webhook_id
+  if type(webhook_id) ~= "string" then return nil, "webhook_id: expected a webhook's id", "EINVAL" end
+  if options.state == "held" then return replay_held(self, webhook_id) end
+  local result = { count = 0, next = options.after }
+  repeat
+    local step, code
+    step, message, code = json.answer(self._engine:replay(webhook_id, range.since, range["until"], range.dead_only,
+      range.limit - result.count, result.next))
+    if not step then
+      return nil, ("%s (after %d, up to %s)"):format(message, result.count, result.next or "the first"), code
+    end
+    result = { count = result.count + step.count, next = step.next }
+  until not result.next or result.count >= range.limit
+  return result
 end
 
 return deliveries

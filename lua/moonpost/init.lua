@@ -9,6 +9,7 @@ local settings = require "moonpost.settings"
 local webhooks = require "moonpost.webhooks"
 local deliveries = require "moonpost.deliveries"
 local events = require "moonpost.events"
+local reports = require "moonpost.reports"
 local json = require "moonpost.json"
 
 local moonpost = {
@@ -55,6 +56,7 @@ function moonpost.open(source, options)
   self.webhooks = webhooks.new(engine, conf, schema, self._clock)
   self.deliveries = deliveries.new(engine)
   self.events = events.new(engine)
+  self._reports = reports.new(engine)
   return setmetatable(self, hooks_mt)
 end
 
@@ -91,12 +93,36 @@ function hooks:wait(seconds)
   return self._engine:wait(seconds)
 end
 
---- Counters since the engine started, and the store's counts by state.
+--- Counters since the engine started, and the store's counts: its events, the deliveries ever accepted, and how many of
+-- those are waiting, leased and held now or ended as delivered, dead and filtered. They add up to the accepted
+-- (store.adds_up says whether).
 ---@return table|nil
 ---@return string? message
 ---@return string? code
 function hooks:stats()
   return json.answer(self._engine:stats())
+end
+
+--- Has a function called for each report: webhook.disabled, webhook.failing (its circuit opened), webhook.recovered,
+-- delivery.dead. It is called by hooks:poll, on the thread that polls.
+---@param pattern string one of these, "webhook.*" or "*"
+---@param fn fun(report: { event: string, created_at: string, webhook: { id: string, name: string }, delivery: table?,
+-- reason: string?, class: string?, status: integer?, error: string? })
+---@return true|nil
+---@return string? message
+---@return string? code EINVAL
+function hooks:on(pattern, fn)
+  if type(pattern) ~= "string" or type(fn) ~= "function" then error("hooks:on: expected a pattern and a function", 2) end
+  return self._reports:on(pattern, fn)
+end
+
+--- Tells the functions of hooks:on what happened since the last poll (of this process's engine: another process that uses
+-- the store reports to its own host). It neither waits nor reads the disk.
+---@return integer|nil count
+---@return integer|string missed more than 256 happened since: so many of the oldest are not told; or the message
+---@return string? code
+function hooks:poll()
+  return self._reports:poll()
 end
 
 --- Stops the engine: what was handed over is committed, requests under way get the given time, the

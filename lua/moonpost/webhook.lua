@@ -1,6 +1,7 @@
 --- Checks a webhook's definition: for the config's endpoints and for the API alike.
 local core = require "moonpost.core"
 local json = require "moonpost.json"
+local reports = require "moonpost.reports"
 local suggest = require "moonpost.suggest"
 
 local webhook = {}
@@ -128,10 +129,12 @@ function fields.headers(value, where)
 end
 
 local function known_event(pattern, context)
-  if pattern == "*" or context.events[pattern] then return true end
+  if pattern == "*" then return true end
   local prefix = pattern:match "^([%w_.]+%.)%*$"
-  for _, event in ipairs(prefix and context.event_list or {}) do
-    if event:sub(1, #prefix) == prefix then return true end
+  for _, list in ipairs { context.event_list, reports.TYPES } do
+    for _, event in ipairs(list) do
+      if event == pattern or prefix and event:sub(1, #prefix) == prefix then return true end
+    end
   end
   return false
 end
@@ -147,8 +150,8 @@ function fields.events(value, where, context)
     end
     if not known_event(pattern, context) then
       local near = suggest.near(pattern, context.event_list)
-      return nil, ("%s[%d]: expected one of %s, a pattern such as entry.*, or *; got '%s'%s"):format(where, i,
-        table.concat(context.event_list, ", "), pattern, near)
+      return nil, ("%s[%d]: expected one of %s, a report (%s), a pattern such as entry.*, or *; got '%s'%s"):format(where, i,
+        table.concat(context.event_list, ", "), table.concat(reports.TYPES, ", "), pattern, near)
     end
     if not seen[pattern] then result[#result + 1] = pattern end
     seen[pattern] = true
@@ -216,10 +219,53 @@ function fields.retrySchedule(value, where)
   return value
 end
 
+local function number_between(least, most)
+  return function(value, where)
+    if type(value) ~= "number" or value ~= value or value < least or value > most then
+      return nil, ("%s: expected a number between %g and %d, got %s"):format(where, least, most, shown(value))
+    end
+    return value
+  end
+end
+
+local RATE = { perSecond = number_between(0.001, 100000), burst = webhook.integer(1, 100000) }
+
+function fields.rate(value, where)
+  if type(value) ~= "table" then
+    return nil, ("%s: expected a table { perSecond =, burst = }, got %s"):format(where, shown(value))
+  end
+  for key, item in pairs(value) do
+    if not RATE[key] then
+      return nil, ("%s.%s: unknown key%s"):format(where, tostring(key), suggest.near(key, suggest.keys(RATE)))
+    end
+    local ok, message = RATE[key](item, where .. "." .. key)
+    if not ok then return nil, message end
+  end
+  if not value.perSecond then return nil, ("%s.perSecond: expected a number, got none"):format(where) end
+  return { perSecond = value.perSecond, burst = value.burst or 1 }
+end
+
+--- One of some words.
+function webhook.one_of(...)
+  local words = { ... }
+  return function(value, where)
+    for _, word in ipairs(words) do
+      if value == word then return value end
+    end
+    return nil, ("%s: expected \"%s\", got %s"):format(where, table.concat(words, '" or "'), shown(value))
+  end
+end
+
+fields.order = webhook.one_of("none", "webhook", "key")
+fields.on_enable = webhook.one_of("send", "discard")
+
 --- The field checkers that the config's delivery section shares.
 webhook.fields = fields
 
-local OPTIONAL = { models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true }
+local OPTIONAL = {
+  models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true, order = true,
+  on_enable = true,
+}
 local NAMES = suggest.keys(fields)
 
 local function check_key(key, where)
@@ -232,7 +278,7 @@ end
 
 --- Checks one webhook.
 ---@param definition any { name, url, headers?, events, models?, enabled? (or isEnabled), timeout?, connectTimeout?,
--- concurrency?, retrySchedule? }
+-- concurrency?, retrySchedule?, rate?, order?, on_enable? }
 ---@param where string the place in messages ("webhooks.endpoints[2]")
 ---@param context { events: table<string, boolean>, event_list: string[], model: fun(name: string): string?, string? }
 ---@param options? { partial: boolean? } partial: only the given fields; null takes an optional one away

@@ -22,13 +22,15 @@ local methods = mt.__index
 ---@field created_at string ISO 8601
 ---@field updated_at string ISO 8601
 ---@field left_alone_until string? its receiver asked for time, or keeps failing: nothing is sent before
+---@field failing_since string? every attempt since then has failed
 
 local function to_webhook(row)
   local webhook = {}
   for name, value in pairs(row.definition) do webhook[name] = value end
   webhook.headers = {}
   for _, header in ipairs(row.definition.headers or {}) do webhook.headers[header[1]] = header[2] end
-  for _, name in ipairs { "id", "source", "enabled", "created_at", "updated_at", "left_alone_until" } do
+  for _, name in ipairs { "id", "source", "enabled", "created_at", "updated_at", "left_alone_until",
+    "failing_since" } do
     webhook[name] = row[name]
   end
   return webhook
@@ -58,7 +60,10 @@ end
 
 --- Creates a webhook in the store.
 ---@param fields { name: string, url: string, headers: table?, events: string[], models: string[]?, enabled: boolean?,
--- timeout: number?, connectTimeout: number?, concurrency: integer?, retrySchedule: number[]? }
+-- timeout: number?, connectTimeout: number?, concurrency: integer?, retrySchedule: number[]?,
+-- rate: { perSecond: number, burst: integer? }?, order: "none"|"webhook"|"key"?, on_enable: "send"|"discard"? } rate: attempts
+-- that begin in a second, and (1) at once after a rest; order: one delivery at a time, or one of each emit key, in the order of
+-- the events; on_enable: what becomes of what was held while it was disabled
 ---@return moonpost.Webhook|nil
 ---@return string? message
 ---@return string? code EINVAL

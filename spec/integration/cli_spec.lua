@@ -294,6 +294,29 @@ describe("the command moonpost", function()
     assert.same({ ids[3] }, { page[1].id, page[2] and page[2].id })
   end)
 
+  it("webhooks have an order and a rate; replay sends to one that came later", function()
+    ok("emit", "entry.create", "--model", "address", "--entry", '{"id":1}')
+    local made = cjson.decode(ok("webhooks", "add", "--name", "late", "--url", receiver:url "/ok", "--event", "*", "--order", "key",
+      "--rate", "50", "--burst", "5", "--on-enable", "discard", "--concurrency", "3", "--json"))
+    assert.same({ "key", 50, 5, "discard", 3 }, { made.order, made.rate.perSecond, made.rate.burst, made.on_enable,
+      made.concurrency })
+    local shown = ok("webhooks", "get", made.id)
+    assert.matches("rate +50 a second, 5 at once", shown)
+    assert.matches("order +key", shown)
+    assert.equal("0 deliveries will be made again\n", ok("deliveries", "replay", "--webhook", made.id))
+    assert.equal("1 delivery will be made again\n", ok("deliveries", "replay", "--webhook", made.id, "--state", "all",
+      "--since", "2026-01-01"))
+    assert.is_truthy(receiver:wait_for(1))
+    assert.same({ count = 0 }, cjson.decode(ok("deliveries", "replay", "--webhook", made.id, "--state", "all", "--until",
+      "2026-01-01", "--json")))
+    assert.equal("none", cjson.decode(ok("webhooks", "set", made.id, "--order", "none", "--json")).order)
+    local _, errors, code = apart("webhooks", "set", made.id, "--burst", "3")
+    assert.equal(1, code)
+    assert.matches("--burst: expected --rate as well", errors, 1, true)
+    assert.equal(2, (select(3, apart("webhooks", "set", made.id, "--order", "fifo"))))
+    assert.matches("accepted +1\n", ok "stats")
+  end)
+
   it("works while another process serves the store", function()
     add "/ok"
     local server = process.start {

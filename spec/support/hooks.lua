@@ -25,7 +25,7 @@ hooks.models = {
 
 local function merge(to, from)
   for key, value in pairs(from or {}) do
-    if type(value) == "table" and type(to[key]) == "table" and #value == 0 then
+    if type(value) == "table" and type(to[key]) == "table" and type(next(value)) == "string" then
       merge(to[key], value)
     else
       to[key] = value

@@ -164,6 +164,21 @@ function deliveries.resend(hooks, args)
   return true
 end
 
+function deliveries.replay(hooks, args)
+  local result, message, code = hooks.deliveries:replay {
+    webhook_id = args.webhook, since = args.since, ["until"] = args["until"], state = args.state, limit = args.limit,
+    after = args.after,
+  }
+  if not result then return nil, message, code end
+  if args.json then
+    output.json(result)
+    return true
+  end
+  output.line(("%d %s will be made again"):format(result.count, result.count == 1 and "delivery" or "deliveries"))
+  if result.next then output.line(("there may be more: go on with --after %s"):format(result.next)) end
+  return true
+end
+
 -- ---- events and stats ---------------------------------------------------------------------------------
 
 function deliveries.events(hooks, args)
@@ -201,9 +216,10 @@ function deliveries.stats(hooks, args)
     return true
   end
   local lines = {}
-  for _, name in ipairs { "events", "waiting", "leased", "delivered", "dead", "held", "filtered" } do
+  for _, name in ipairs { "events", "accepted", "waiting", "leased", "delivered", "dead", "held", "filtered" } do
     lines[#lines + 1] = { name, ("%d"):format(stats.store[name]) }
   end
+  if not stats.store.adds_up then lines[#lines + 1] = { "warning", "the counts do not add up to the accepted" } end
   lines[#lines + 1] = { "webhooks", ("%d"):format(stats.webhooks) }
   output.fields(lines)
   return true

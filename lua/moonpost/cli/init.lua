@@ -42,6 +42,12 @@ local function webhook_options(command, required)
   command:option("--header", "A header field, \"Name: value\"; may be repeated."):count "*"
   command:option("--event", "Events, entry.*, or *, with commas between them; may be repeated."):count(required and "+" or "*")
   command:option("--model", "Only this model's events; may be repeated."):count "*"
+  command:option("--concurrency", "Requests under way at a time."):convert(between(1, 1000, "^%d+$", "whole number"))
+  command:option("--rate", "Attempts that begin in a second."):convert(between(0.001, 100000, "^%d+%.?%d*$", "number"))
+  command:option("--burst", "With --rate: how many begin at once after a rest."):convert(between(1, 100000, "^%d+$", "whole number"))
+  command:option("--order", "One delivery at a time (webhook), one of each key (key), or as they come (none).")
+    :choices { "none", "webhook", "key" }
+  command:option("--on-enable", "What becomes of what was held while it was disabled."):choices { "send", "discard" }
 end
 
 local function add_webhooks(parser)
@@ -80,6 +86,14 @@ local function add_deliveries(parser)
   local resend = on_store(group:command("resend", "Send one again: the same bytes."))
   resend:argument("id", "The delivery's id.")
   resend:option("--wait", "Seconds to wait for the answer."):default("10"):convert(seconds)
+  local replay = on_store(group:command("replay", "Send the events of a time again to one webhook: the same bytes."))
+  replay:option("--webhook", "The webhook's id."):count(1)
+  replay:option("--since", "Only events from this time on (2026-01-10T08:00:00Z).")
+  replay:option("--until", "Only events before this time.")
+  replay:option("--state", "Only those whose delivery is dead, or all that the webhook wants."):choices { "dead", "all" }
+    :default "dead"
+  replay:option("--limit", "At most so many."):default("10000"):convert(between(1, 1000000, "^%d+$", "whole number"))
+  replay:option("--after", "Go on after this event: what an earlier replay printed.")
 end
 
 local function add_events(parser)
@@ -122,7 +136,8 @@ local COMMANDS = {
   emit = deliveries.emit,
   stats = deliveries.stats,
   webhooks = webhooks,
-  deliveries = { list = deliveries.list, show = deliveries.show, resend = deliveries.resend },
+  deliveries = { list = deliveries.list, show = deliveries.show, resend = deliveries.resend,
+    replay = deliveries.replay },
   events = { list = deliveries.events, show = deliveries.event },
 }
 

@@ -26,7 +26,10 @@ local function print_one(webhook, args)
     { "id", webhook.id }, { "name", webhook.name }, { "url", webhook.url },
     { "enabled", webhook.enabled and "yes" or "no" }, { "source", webhook.source },
     { "events", table.concat(webhook.events, ", ") },
-    { "left alone until", webhook.left_alone_until },
+    { "failing since", webhook.failing_since }, { "left alone until", webhook.left_alone_until },
+    { "concurrency", webhook.concurrency and ("%d"):format(webhook.concurrency) },
+    { "rate", webhook.rate and ("%g a second, %d at once"):format(webhook.rate.perSecond, webhook.rate.burst) },
+    { "order", webhook.order }, { "on enable", webhook.on_enable },
     { "models", webhook.models and table.concat(webhook.models, ", ") or "all" },
   }
   local names = {}
@@ -81,7 +84,11 @@ end
 local function fields_of(args)
   local headers, message, code = headers_of(args)
   if message then return nil, message, code end
-  local fields = { name = args.name, url = args.url, headers = headers }
+  if args.burst and not args.rate then return nil, "--burst: expected --rate as well", "EINVAL" end
+  local fields = {
+    name = args.name, url = args.url, headers = headers, concurrency = args.concurrency, order = args.order,
+    on_enable = args.on_enable, rate = args.rate and { perSecond = args.rate, burst = args.burst },
+  }
   for _, words in ipairs(args.event) do
     fields.events = fields.events or {}
     for event in words:gmatch "[^,%s]+" do fields.events[#fields.events + 1] = event end

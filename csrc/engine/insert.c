@@ -1,0 +1,64 @@
+/* New events with their deliveries. Store thread, inside the transaction of a batch. */
+#include "engine/internal.h"
+
+/* A fresh delivery is leased with its insert, which saves a claim, where nothing older waits. */
+static bool may_lease(const mp_engine *e, const mp_batch *b, const mp_lane *lane) {
+  return lane->webhook->enabled && lane->webhook->pace.interval_us == 0 &&
+         lane->next_due_ms > b->now_ms && atomic_load(&lane->hold_ms) <= b->now_ms &&
+         mp_lease_room(e, lane) > 0;
+}
+
+/* It waits: when is its lane looked at? */
+static void expect(mp_lane *lane, int64_t now_ms) {
+  int64_t hold_ms = atomic_load(&lane->hold_ms);
+  int64_t due_ms = hold_ms > now_ms ? hold_ms : now_ms;
+  if (due_ms < lane->next_due_ms) lane->next_due_ms = due_ms;
+}
+
+mp_code mp_insert_delivery(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp_event *event,
+                           mp_error *err) {
+  mp_engine *e = engine;
+  bool lease = may_lease(e, batch, lane);
+  mp_new_delivery d = {.event_id = event->row.id,
+                       .webhook_id = lane->webhook_id,
+                       .state = lease ? MP_LEASED : MP_WAITING,
+                       .due_ms = batch->now_ms,
+                       .lease = lease ? mp_lease_next(e) : 0,
+                       .order_key = mp_webhook_order_key(lane->webhook, event->row.order_key)};
+  mp_code code = mp_store_delivery_insert(e->store, &d, err);
+
+  if (code != MP_OK) return code;
+  batch->rows++;
+  if (d.state == MP_LEASED) {
+    return mp_lease_add(e, batch, lane, event, d.lease, d.order_key, 0, err);
+  }
+  if (d.state == MP_WAITING && lane->webhook->enabled) expect(lane, batch->now_ms);
+  return MP_OK;
+}
+
+static mp_code insert_event(mp_engine *e, mp_batch *b, mp_event *event, mp_error *err) {
+  mp_code code = mp_store_event_insert(e->store, &event->row, err);
+  for (size_t i = 0; i < e->lanes.count && code == MP_OK; i++) {
+    mp_lane *lane = e->lanes.items[i];
+    if (lane->webhook && mp_webhook_wants(lane->webhook, event->type_index, event->row.model)) {
+      code = mp_insert_delivery(e, b, lane, event, err);
+    }
+  }
+  b->events++;
+  return code;
+}
+
+mp_code mp_insert_emit(mp_engine *engine, mp_batch *batch, mp_emit *emit, mp_error *err) {
+  mp_event *first = MP_CONTAINER(emit->events.head, mp_event, node);
+  mp_code code = MP_OK;
+
+  if (first->row.idempotency_key) {
+    code = mp_store_idempotent(engine->store, first->row.idempotency_key,
+                               batch->now_ms - MP_IDEMPOTENCY_MS, &emit->existing, err);
+    if (code != MP_OK || emit->existing) return code;
+  }
+  for (mp_node *n = emit->events.head; n && code == MP_OK; n = n->next) {
+    code = insert_event(engine, batch, MP_CONTAINER(n, mp_event, node), err);
+  }
+  return code;
+}

@@ -1,0 +1,69 @@
+/* Running totals in the SQLite store, so that counting reads no history. Runs on the store thread.
+ *
+ * What always holds: what a transaction does to the numbers is written by that transaction. A
+ * delivery counts as accepted for ever, and by the state in which it ended for as long as it is not
+ * sent again; that its row was forgotten changes neither. So accepted is the sum of the ended, the
+ * leased, the waiting and the held: the last three are counted from their rows, which makes it a
+ * check. */
+#include <string.h>
+
+#include "queue/sqlite.h"
+
+void mp_sqlite_total_state(mp_sqlite *s, mp_delivery_state state, int64_t by) {
+  if (state == MP_DELIVERED) s->added[MP_TOTAL_DELIVERED] += by;
+  if (state == MP_DEAD) s->added[MP_TOTAL_DEAD] += by;
+  if (state == MP_FILTERED) s->added[MP_TOTAL_FILTERED] += by;
+}
+
+mp_code mp_sqlite_total_flush(mp_sqlite *s, mp_error *err) {
+  static const int64_t none[MP_TOTAL_COUNT];
+  sqlite3_stmt *q;
+  mp_code code;
+
+  if (memcmp(s->added, none, sizeof none) == 0) return MP_OK;
+  code = mp_sqlite_write(s, MP_SQL_TOTAL_ADD,
+                         "INSERT INTO total(id, events, accepted, delivered, dead, filtered) "
+                         "VALUES(1, ?1, ?2, ?3, ?4, ?5) ON CONFLICT(id) DO UPDATE SET "
+                         "events = events + ?1, accepted = accepted + ?2, "
+                         "delivered = delivered + ?3, dead = dead + ?4, filtered = filtered + ?5",
+                         &q, err);
+  if (code != MP_OK) return code;
+  for (int i = 0; i < MP_TOTAL_COUNT; i++)
+    sqlite3_bind_int64(q, i + 1, s->added[i]);
+  code = mp_sqlite_run(s, q, NULL, err);
+  if (code == MP_OK) memset(s->added, 0, sizeof s->added);
+  return code;
+}
+
+mp_code mp_sqlite_count(mp_store *store, mp_store_counts *out, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  int64_t waiting, held;
+  bool row;
+  mp_code code = mp_sqlite_read(
+      s, MP_SQL_COUNT_ALL,
+      "SELECT t.events, t.accepted, t.delivered, t.dead, t.filtered, "
+      "(SELECT count(*) FROM delivery INDEXED BY delivery_lease WHERE state = 1), "
+      "(SELECT count(*) FROM webhook w CROSS JOIN delivery d INDEXED BY delivery_due "
+      "ON d.webhook_id = w.id AND d.state = 0 WHERE w.enabled = 1), "
+      "(SELECT count(*) FROM webhook w CROSS JOIN delivery d INDEXED BY delivery_due "
+      "ON d.webhook_id = w.id AND d.state = 0 WHERE w.enabled = 0) "
+      "FROM (SELECT 1) LEFT JOIN total t ON t.id = 1",
+      &q, err);
+
+  *out = (mp_store_counts){0};
+  if (code == MP_OK) code = mp_sqlite_step(s, q, &row, err);
+  if (code != MP_OK || !row) return code;
+  out->events = sqlite3_column_int64(q, MP_TOTAL_EVENTS);
+  out->accepted = sqlite3_column_int64(q, MP_TOTAL_ACCEPTED);
+  out->deliveries[MP_DELIVERED] = sqlite3_column_int64(q, MP_TOTAL_DELIVERED);
+  out->deliveries[MP_DEAD] = sqlite3_column_int64(q, MP_TOTAL_DEAD);
+  out->deliveries[MP_FILTERED] = sqlite3_column_int64(q, MP_TOTAL_FILTERED);
+  out->deliveries[MP_LEASED] = sqlite3_column_int64(q, MP_TOTAL_COUNT);
+  waiting = sqlite3_column_int64(q, MP_TOTAL_COUNT + 1);
+  held = sqlite3_column_int64(q, MP_TOTAL_COUNT + 2);
+  out->deliveries[MP_WAITING] = waiting;
+  out->deliveries[MP_HELD] = held;
+  mp_sqlite_end(q);
+  return MP_OK;
+}
