@@ -1,0 +1,220 @@
+/* What the tests of the engine share: a small receiver, settings, and short forms of the calls. */
+#ifndef MP_TEST_ENGINE_FIXTURE_H
+#define MP_TEST_ENGINE_FIXTURE_H
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "engine/log.h"
+
+/* ---- a receiver ----------------------------------------------------------------------------- */
+
+#define MAX_TIMES 64
+
+typedef struct sink {
+  int listener;
+  int port;
+  bool silent;
+  atomic_int failures; /* how many requests are answered 500 before the others get 200 */
+  atomic_int requests;
+  atomic_llong times[MAX_TIMES]; /* monotonic ms of the first of them */
+  atomic_bool stop;
+  pthread_t thread;
+} sink;
+
+#define MAX_PEERS 64
+
+/* Requests are small and come whole: one read is one request. */
+static inline void answer(sink *s, struct pollfd *peer) {
+  static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  static const char failed[] = "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno";
+  bool fail = atomic_load(&s->failures) > 0;
+  const char *text = fail ? failed : ok;
+  char buf[8192];
+  int number;
+  ssize_t n = read(peer->fd, buf, sizeof buf);
+
+  if (n <= 0) {
+    close(peer->fd);
+    peer->fd = -1;
+    return;
+  }
+  if (fail) atomic_fetch_sub(&s->failures, 1);
+  number = atomic_load(&s->requests);
+  if (number < MAX_TIMES) atomic_store(&s->times[number], mp_mono_ms());
+  atomic_store(&s->requests, number + 1);
+  if (!s->silent && write(peer->fd, text, strlen(text)) < 0) return;
+}
+
+static inline void *run_sink(void *arg) {
+  sink *s = arg;
+  struct pollfd fds[MAX_PEERS + 1];
+
+  for (int i = 0; i <= MAX_PEERS; i++)
+    fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+  fds[0].fd = s->listener;
+  while (!atomic_load(&s->stop)) {
+    if (poll(fds, MAX_PEERS + 1, 20) <= 0) continue;
+    if (fds[0].revents) {
+      int fd = accept(s->listener, NULL, NULL), i = 1;
+      while (i <= MAX_PEERS && fds[i].fd >= 0)
+        i++;
+      assert_true(i <= MAX_PEERS);
+      fds[i].fd = fd;
+      fds[i].revents = 0;
+    }
+    for (int i = 1; i <= MAX_PEERS; i++) {
+      if (fds[i].fd >= 0 && fds[i].revents) answer(s, &fds[i]);
+    }
+  }
+  for (int i = 0; i <= MAX_PEERS; i++) {
+    if (fds[i].fd >= 0) close(fds[i].fd);
+  }
+  return NULL;
+}
+
+static inline sink *start_sink(bool silent) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof address;
+  sink *s = calloc(1, sizeof *s);
+
+  assert_non_null(s);
+  s->silent = silent;
+  s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_int_equal(bind(s->listener, (struct sockaddr *)&address, sizeof address), 0);
+  assert_int_equal(listen(s->listener, 64), 0);
+  getsockname(s->listener, (struct sockaddr *)&address, &len);
+  s->port = ntohs(address.sin_port);
+  assert_int_equal(pthread_create(&s->thread, NULL, run_sink, s), 0);
+  return s;
+}
+
+static inline void stop_sink(sink *s) {
+  atomic_store(&s->stop, true);
+  pthread_join(s->thread, NULL);
+  free(s);
+}
+
+/* ---- an engine ------------------------------------------------------------------------------ */
+
+static char folder[64];
+
+static inline int make_folder(void **state) {
+  (void)state;
+  strcpy(folder, "/tmp/moonpost-test.XXXXXX");
+  return mkdtemp(folder) ? 0 : -1;
+}
+
+static inline int remove_folder(void **state) {
+  char command[128];
+  (void)state;
+  snprintf(command, sizeof command, "rm -rf %s", folder);
+  return system(command);
+}
+
+static inline mp_settings *settings(const char *fingerprint, int64_t timeout_ms) {
+  mp_settings *s = calloc(1, sizeof *s);
+  char store[128];
+
+  assert_non_null(s);
+  snprintf(store, sizeof store, "%s/engine.db", folder);
+  s->store = strdup(store);
+  s->fingerprint = strdup(fingerprint);
+  s->events = calloc(2, sizeof *s->events);
+  s->events[0] = strdup("entry.create");
+  s->events[1] = strdup("entry.update");
+  s->event_count = 2;
+  mp_headers_init(&s->default_headers);
+  s->retry_ms = calloc(1, sizeof *s->retry_ms);
+  s->retry_ms[0] = 3600000;
+  s->retry_count = 1;
+  s->timeout_ms = timeout_ms;
+  s->connect_timeout_ms = 1000;
+  s->concurrency = 8;
+  s->max_concurrency = 32;
+  s->user_agent = strdup("test");
+  s->inbox_count = 1000;
+  s->inbox_bytes = 1 << 20;
+  s->emit_timeout_ms = 30000;
+  s->keep_delivered_ms = s->keep_dead_ms = (int64_t)7 * 24 * 60 * 60 * 1000;
+  s->log_level = MP_LOG_OFF;
+  return s;
+}
+
+static inline mp_engine *open_with(mp_settings *s) {
+  mp_engine *e = NULL;
+  mp_error err = {0};
+  if (mp_engine_open(s, &e, &err) != MP_OK) fail_msg("%s", err.message);
+  return e;
+}
+
+static inline mp_engine *open_engine(int64_t timeout_ms) {
+  return open_with(settings("same", timeout_ms));
+}
+
+static inline void add_webhook(mp_engine *e, int port) {
+  char definition[256];
+  mp_buf out;
+  mp_error err = {0};
+
+  mp_buf_init(&out, MP_BUF_NO_LIMIT);
+  snprintf(definition, sizeof definition,
+           "{\"name\":\"w\",\"url\":\"http://127.0.0.1:%d/\",\"headers\":[[\"X-A\",\"b\"]],"
+           "\"events\":[\"entry.*\"]}",
+           port);
+  if (mp_engine_webhook_create(e, "w", definition, true, &out, &err) != MP_OK) {
+    fail_msg("%s", err.message);
+  }
+  mp_buf_free(&out);
+}
+
+static inline mp_code emit(mp_engine *e, const char *type, bool wait, const char *key,
+                           int64_t *existing, mp_error *err) {
+  mp_event_row row = {.id = mp_engine_next_id(e),
+                      .type = type,
+                      .created_ms = mp_wall_ms(),
+                      .body = "{\"event\":\"entry.create\"}",
+                      .body_len = 24,
+                      .idempotency_key = key};
+  mp_event *event = mp_event_new(&row, mp_engine_event_type(e, type, strlen(type)));
+  mp_list list = {0};
+
+  assert_non_null(event);
+  mp_list_push(&list, &event->node);
+  return mp_engine_emit(e, &list, wait, existing, err);
+}
+
+/* The number after "name": in the engine's stats. */
+static inline long long stat(mp_engine *e, const char *name) {
+  char pattern[64];
+  const char *at;
+  long long value;
+  mp_buf out;
+
+  mp_buf_init(&out, MP_BUF_NO_LIMIT);
+  assert_int_equal(mp_engine_stats(e, &out, NULL), MP_OK);
+  mp_buf_add_char(&out, '\0');
+  snprintf(pattern, sizeof pattern, "\"%s\":", name);
+  at = strstr(out.data, pattern);
+  assert_non_null(at);
+  value = strtoll(at + strlen(pattern), NULL, 10);
+  mp_buf_free(&out);
+  return value;
+}
+
+#endif
