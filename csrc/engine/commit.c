@@ -223,6 +223,15 @@ static bool has_waiting_emit(const mp_engine *e) {
   return false;
 }
 
+static mp_code try_emitting(mp_engine *e, mp_error *err) {
+  mp_batch none = {0};
+
+  if (mp_store_has_room(e->store)) return transact(e, false, true, false, err);
+  mp_fail(err, MP_ENOSPC, "%s: the disk is full", e->settings->store);
+  refuse_emits(e, &none, err);
+  return err->code;
+}
+
 static void commit_apart(mp_engine *e, bool claim) {
   int64_t now = mp_mono_ms();
   bool try_emits = e->taken_emits.head && (has_waiting_emit(e) || now >= e->emitting.retry_at);
@@ -233,7 +242,7 @@ static void commit_apart(mp_engine *e, bool claim) {
     note_failure(e, &e->under_way, code, &err);
     if (code == MP_ENOSPC) mp_store_relieve(e->store);
   }
-  if (try_emits) note_failure(e, &e->emitting, transact(e, false, true, false, &err), &err);
+  if (try_emits) note_failure(e, &e->emitting, try_emitting(e, &err), &err);
 }
 
 void mp_commit_batch(mp_engine *engine, bool may_claim) {

@@ -201,14 +201,24 @@ static mp_phase take(mp_engine *e, mp_list *calls) {
 
 /* ---- the round ------------------------------------------------------------------------------ */
 
+static mp_code make_call(mp_engine *e, mp_call *call, mp_error *err) {
+  mp_code code = call->writes ? mp_store_begin(e->store, err) : MP_OK;
+
+  if (code == MP_OK) code = call->run(e, call, err);
+  if (!call->writes) return code;
+  if (code == MP_OK) code = mp_store_commit(e->store, err);
+  if (code != MP_OK) mp_store_rollback(e->store);
+  return code;
+}
+
 static void run_call(mp_engine *e, mp_call *call) {
   mp_error err = {0};
-  mp_code code = call->writes ? mp_store_begin(e->store, &err) : MP_OK;
+  mp_code code = make_call(e, call, &err);
 
-  if (code == MP_OK) code = call->run(e, call, &err);
-  if (call->writes) {
-    if (code == MP_OK) code = mp_store_commit(e->store, &err);
-    if (code != MP_OK) mp_store_rollback(e->store);
+  if (code == MP_ENOSPC && call->writes) { /* it adds little, and may be what helps */
+    mp_store_relieve(e->store);
+    mp_buf_reset(&call->out);
+    code = make_call(e, call, &err);
   }
   if (code == MP_OK && call->then) code = call->then(e, call, &err);
   if (code == MP_OK && call->out.failed != MP_OK) {

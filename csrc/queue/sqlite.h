@@ -87,6 +87,9 @@ typedef struct mp_sqlite {
   char *name;                    /* the location, for messages */
   int64_t data_version;          /* as mp_store_changed saw it last */
   int64_t added[MP_TOTAL_COUNT]; /* by the open transaction, to the totals */
+  char *reserve;        /* the path of the file that keeps room; NULL: there is none */
+  int64_t reserve_size; /* bytes */
+  bool reserve_given;   /* it was removed, for the disk was full */
   sqlite3_stmt *statements[MP_SQL_COUNT];
 } mp_sqlite;
 
@@ -99,6 +102,7 @@ MP_STORE_CALLS(MP_PROTOTYPE)
 #undef MP_PROTOTYPE
 void mp_sqlite_rollback(mp_store *store);
 void mp_sqlite_relieve(mp_store *store);
+bool mp_sqlite_has_room(mp_store *store);
 
 /* ---- statements (sqlite_statement.c) -------------------------------------------------------- */
 
@@ -125,6 +129,9 @@ mp_code mp_sqlite_run(mp_sqlite *s, sqlite3_stmt *q, int64_t *changes, mp_error 
 /* Runs a statement that gives at most one integer; fallback when it gives none. */
 mp_code mp_sqlite_integer(mp_sqlite *s, sqlite3_stmt *q, int64_t fallback, int64_t *out,
                           mp_error *err);
+
+/* Makes the reserve (sqlite_reserve.c), if the disk has room for one. */
+void mp_sqlite_reserve(mp_sqlite *s);
 
 /* Prepares what must not need memory later (ROLLBACK) and sets where mp_store_changed counts from.
  */

@@ -19,6 +19,7 @@ static void close_store(mp_store *store) {
   for (int i = 0; i < MP_SQL_COUNT; i++)
     sqlite3_finalize(s->statements[i]);
   sqlite3_close(s->db);
+  free(s->reserve);
   free(s->name);
   free(s);
 }
@@ -26,6 +27,7 @@ static void close_store(mp_store *store) {
 static const mp_store_ops ops = {.close = close_store,
                                  .rollback = mp_sqlite_rollback,
                                  .relieve = mp_sqlite_relieve,
+                                 .has_room = mp_sqlite_has_room,
 #define MP_ENTRY(name, parameters, arguments) .name = mp_sqlite_##name,
                                  MP_STORE_CALLS(MP_ENTRY)
 #undef MP_ENTRY
@@ -199,6 +201,7 @@ mp_code mp_sqlite_open(const char *location, mp_store **out, mp_error *err) {
   if (code == MP_OK && !memory) code = use_wal(s, err);
   if (code == MP_OK) code = mp_sqlite_ready(s, err);
   if (code == MP_OK) sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+  if (code == MP_OK && !memory) mp_sqlite_reserve(s);
 
 out:
   if (code != MP_OK) {

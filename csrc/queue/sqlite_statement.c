@@ -156,12 +156,6 @@ void mp_sqlite_rollback(mp_store *store) {
   if (!sqlite3_get_autocommit(s->db)) control(store, MP_SQL_ROLLBACK, rollback_sql, NULL);
 }
 
-/* What the -wal holds goes into the database, and the -wal is written from its start again: neither
- * needs a byte that is not theirs already, unless the database has to grow. */
-void mp_sqlite_relieve(mp_store *store) {
-  sqlite3_wal_checkpoint_v2(mp_sqlite_of(store)->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-}
-
 mp_code mp_sqlite_changed(mp_store *store, bool *changed, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;

@@ -46,6 +46,10 @@ void mp_store_relieve(mp_store *store) {
   store->ops->relieve(store);
 }
 
+bool mp_store_has_room(mp_store *store) {
+  return store->ops->has_room(store);
+}
+
 #define MP_CALL(name, parameters, arguments) \
   mp_code mp_store_##name parameters {       \
     return store->ops->name arguments;       \

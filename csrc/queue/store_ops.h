@@ -74,6 +74,7 @@ typedef struct mp_store_ops {
   void (*close)(mp_store *store);
   void (*rollback)(mp_store *store);
   void (*relieve)(mp_store *store);
+  bool (*has_room)(mp_store *store);
 #define MP_FIELD(name, parameters, arguments) mp_code (*name) parameters;
   MP_STORE_CALLS(MP_FIELD)
 #undef MP_FIELD
