@@ -240,16 +240,18 @@ static mp_code prune(mp_engine *e, mp_error *err) {
   return mp_store_prune(e->store, &before, now, &e->prune_after, &e->pruned, err);
 }
 
-/* A step of forgetting old history, and of giving its room back. */
-static mp_code forget_old(mp_engine *e, mp_error *err) {
+/* A step of forgetting old history, and of giving its room back. more: there is another to do. */
+static mp_code forget_old(mp_engine *e, bool *more, mp_error *err) {
   int64_t used, spare;
   mp_code code = mp_store_size(e->store, &used, &spare, err);
 
+  *more = false;
   if (code != MP_OK) return code;
   e->too_large = e->settings->max_store_bytes > 0 && used > e->settings->max_store_bytes;
   code = transaction(e, prune, err);
   if (code != MP_OK) return code;
   atomic_fetch_add(&e->forgotten, e->pruned);
+  *more = e->pruned > 0 || e->prune_after > 0 || spare > SPARE_BYTES;
   return spare > SPARE_BYTES ? mp_store_shrink(e->store, err) : MP_OK;
 }
 
@@ -278,9 +280,9 @@ static void keep_house(mp_engine *e) {
     }
   }
   if (now >= e->next_prune && code == MP_OK) {
-    code = forget_old(e, &err);
-    e->next_prune = now + (code == MP_OK && (e->pruned > 0 || e->prune_after > 0) ? PRUNE_BUSY_MS
-                                                                                  : PRUNE_IDLE_MS);
+    bool more;
+    code = forget_old(e, &more, &err);
+    e->next_prune = now + (code == MP_OK && more ? PRUNE_BUSY_MS : PRUNE_IDLE_MS);
   }
   if (code != MP_OK) {
     mp_log(e->settings->log_level, MP_LOG_ERROR, "looking after the store: %s", err.message);

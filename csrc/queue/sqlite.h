@@ -87,9 +87,9 @@ typedef struct mp_sqlite {
   char *name;                    /* the location, for messages */
   int64_t data_version;          /* as mp_store_changed saw it last */
   int64_t added[MP_TOTAL_COUNT]; /* by the open transaction, to the totals */
-  char *reserve;        /* the path of the file that keeps room; NULL: there is none */
-  int64_t reserve_size; /* bytes */
-  bool reserve_given;   /* it was removed, for the disk was full */
+  char *reserve;                 /* the path of the file that keeps room; NULL: there is none */
+  int64_t reserve_size;          /* bytes */
+  bool reserve_given;            /* it was removed, for the disk was full */
   sqlite3_stmt *statements[MP_SQL_COUNT];
 } mp_sqlite;
 

@@ -142,7 +142,12 @@ mp_code mp_sqlite_size(mp_store *store, int64_t *used, int64_t *spare, mp_error 
   return MP_OK;
 }
 
-/* The pragma gives back a page at each step of its statement. */
+/* The pragma moves the file's last pages into unused ones; the file is cut when the -wal is written
+ * back. That it cannot be just now (another process reads) is no failure. */
 mp_code mp_sqlite_shrink(mp_store *store, mp_error *err) {
-  return mp_sqlite_exec(mp_sqlite_of(store), "PRAGMA incremental_vacuum(256)", err);
+  mp_sqlite *s = mp_sqlite_of(store);
+  mp_code code = mp_sqlite_exec(s, "PRAGMA incremental_vacuum(256)", err);
+
+  sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  return code;
 }

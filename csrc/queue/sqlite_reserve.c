@@ -1,5 +1,5 @@
-/* Room for a full disk: a file beside the store that holds blocks of the disk for what is under way.
- * Runs on the store thread.
+/* Room for a full disk: a file beside the store that holds blocks of the disk for what is under
+ * way. Runs on the store thread.
  *
  * On a full disk the outcomes of deliveries need a little room of their own: SQLite appends them to
  * its -wal, and the database grows when that is written back. So a file of nothing but room is kept
@@ -61,8 +61,8 @@ bool mp_sqlite_has_room(mp_store *store) {
   return !s->reserve_given;
 }
 
-/* What the -wal holds goes into the database, and the -wal is written from its start again: the more
- * of the store's own room is used over and over, the longer what is under way can go on. */
+/* What the -wal holds goes into the database, and the -wal is written from its start again: the
+ * more of the store's own room is used over and over, the longer what is under way can go on. */
 void mp_sqlite_relieve(mp_store *store) {
   mp_sqlite *s = mp_sqlite_of(store);
 

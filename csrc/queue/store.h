@@ -55,12 +55,11 @@ mp_code mp_store_begin(mp_store *store, mp_error *err); /* takes the write lock 
 mp_code mp_store_commit(mp_store *store, mp_error *err);
 void mp_store_rollback(mp_store *store); /* no-op when no transaction is open */
 
-/* The disk is full: gives up the room that was kept for that, so that what is under way can still be
- * written. Outside transactions, as the next. */
+/* The disk is full: gives up the room that was kept for that, so that what is under way can still
+ * be written. Outside transactions, as the next. */
 void mp_store_relieve(mp_store *store);
 
-/* Is there room for new events? Not from mp_store_relieve on until as much room could be kept again.
- */
+/* Is there room for new events? Not from mp_store_relieve on until as much could be kept again. */
 bool mp_store_has_room(mp_store *store);
 
 /* Has another connection (another process) committed since the last call? Outside transactions. */

@@ -201,6 +201,35 @@ describe("the engine", function()
     assert.equal(1, #assert(hooks.deliveries:list()))
   end)
 
+  it("forgets the oldest history when the store is too large, but nothing that is held", function()
+    local receiver = receivers.start()
+    finally(function() receiver:stop() end)
+    local config = hooks_support.config()
+    local hooks = open(config)
+    assert(hooks.webhooks:create { name = "a", url = receiver:url "/ok", events = { "entry.create" } })
+    assert(hooks.webhooks:create { name = "b", url = receiver:url "/ok", events = { "entry.update" }, enabled = false })
+    for _ = 1, 50 do assert(hooks:emit("entry.update", info)) end
+    local big = { model = "address", entries = {} }
+    for i = 1, 1000 do big.entries[i] = { id = i, city = ("x"):rep(16000) } end
+    local ids = assert(hooks:emit("entry.create", big))
+    assert(hooks:wait(30))
+    hooks:close()
+    local function file_size()
+      return tonumber((shell.run("stat -c %s " .. shell.quote(config.webhooks.store))))
+    end
+    local before = file_size()
+    assert.is_true(before > 16000000)
+    config.webhooks.retention = { size = 1048576 }
+    hooks = open(config)
+    assert(wait_until(30, function() return assert(hooks:stats()).store.events < 200 end))
+    local counts = assert(hooks:stats()).store
+    assert.same({ 50, 1000, 1050, true }, { counts.held, counts.delivered, counts.accepted, counts.adds_up })
+    local left = assert(hooks.events:list { type = "entry.create", limit = 1000 })
+    assert.is_true(#left > 0)
+    for i, event in ipairs(left) do assert.equal(ids[1001 - i], event.id) end -- the newest
+    assert(wait_until(30, function() return file_size() < before / 2 end))
+  end)
+
   it("leaves no thread behind when it is garbage", function()
     local function leak()
       for _ = 1, 5 do
