@@ -1,12 +1,11 @@
 /* The circuit breaker's rules. */
 #include "engine/circuit.h"
 
-#define STREAK        10
-#define SHARE         70 /* per cent of a minute's attempts ... */
-#define LEAST         10 /* ... when there were so many */
-#define MINUTE_MS     60000
-#define FIRST_WAIT_MS 30000
-#define MAX_WAIT_MS   300000
+#define STREAK    10
+#define SHARE     70 /* per cent of a minute's attempts ... */
+#define LEAST     10 /* ... when there were so many */
+#define MINUTE_MS 60000
+#define MAX_WAITS 10 /* the longest wait, in first ones */
 
 static void count(mp_circuit *c, bool ok, int64_t now_ms) {
   if (now_ms / MINUTE_MS != c->minute) {
@@ -22,7 +21,10 @@ static void count(mp_circuit *c, bool ok, int64_t now_ms) {
   }
 }
 
-mp_circuit_change mp_circuit_note(mp_circuit *c, bool ok, int64_t started_ms, int64_t now_ms) {
+mp_circuit_change mp_circuit_note(mp_circuit *c, bool ok, int64_t started_ms, int64_t now_ms,
+                                  int64_t first_wait_ms) {
+  int64_t longest_ms = first_wait_ms * MAX_WAITS;
+
   if (ok) {
     bool was_open = c->open;
     if (was_open) *c = (mp_circuit){0};
@@ -32,7 +34,7 @@ mp_circuit_change mp_circuit_note(mp_circuit *c, bool ok, int64_t started_ms, in
   if (c->open) {
     /* What was under way when it opened is no probe. */
     if (started_ms < c->probe_ms) return MP_CIRCUIT_SAME;
-    c->wait_ms = c->wait_ms * 2 < MAX_WAIT_MS ? c->wait_ms * 2 : MAX_WAIT_MS;
+    c->wait_ms = c->wait_ms * 2 < longest_ms ? c->wait_ms * 2 : longest_ms;
     c->probe_ms = now_ms + c->wait_ms;
     return MP_CIRCUIT_POSTPONED;
   }
@@ -41,7 +43,7 @@ mp_circuit_change mp_circuit_note(mp_circuit *c, bool ok, int64_t started_ms, in
     return MP_CIRCUIT_SAME;
   }
   c->open = true;
-  c->wait_ms = FIRST_WAIT_MS;
+  c->wait_ms = first_wait_ms;
   c->probe_ms = now_ms + c->wait_ms;
   return MP_CIRCUIT_OPENED;
 }

@@ -42,10 +42,11 @@ static void judge(mp_engine *e, const mp_delivery *d, int64_t now_ms, mp_finish 
 
 /* ---- the lane ------------------------------------------------------------------------------- */
 
-static void note(mp_delivery *d, int64_t now_ms) {
+static void note(const mp_engine *e, mp_delivery *d, int64_t now_ms) {
   if (d->noted) return;
   d->noted = true;
-  d->change = mp_circuit_note(&d->lane->circuit, !d->attempt.error_class, d->started_ms, now_ms);
+  d->change = mp_circuit_note(&d->lane->circuit, !d->attempt.error_class, d->started_ms, now_ms,
+                              e->settings->probe_ms);
 }
 
 static mp_code disable(mp_engine *e, mp_batch *b, mp_delivery *d, const char *reason,
@@ -108,7 +109,7 @@ static mp_code heed(mp_engine *e, mp_batch *b, mp_delivery *d, const mp_finish *
   const mp_circuit *circuit = &d->lane->circuit;
   mp_code code = MP_OK;
 
-  note(d, b->now_ms);
+  note(e, d, b->now_ms);
   d->hold_ms = d->retry_after_ms > 0 ? f->due_ms : 0;
   if (circuit->open && circuit->probe_ms > d->hold_ms) d->hold_ms = circuit->probe_ms;
   if (d->hold_ms) code = mp_store_webhook_hold(e->store, d->lane->webhook_id, d->hold_ms, err);

@@ -42,6 +42,7 @@ typedef struct mp_settings {
   int64_t keep_delivered_ms; /* how long history is kept ... */
   int64_t keep_dead_ms;      /* ... with a dead or held delivery in it */
   int64_t max_store_bytes;   /* above it the oldest history goes sooner; 0: no limit */
+  int64_t probe_ms;          /* how long a receiver that keeps failing is left alone at first */
   int64_t disable_after_ms;  /* a webhook that has failed for so long is disabled; 0: never */
   int log_level;             /* mp_log_level */
 } mp_settings;

@@ -289,13 +289,29 @@ static void keep_house(mp_engine *e) {
   }
 }
 
+/* Does a lane that has a rate wait for nothing but its pace? */
+static bool waits_for_pace(mp_engine *e) {
+  const mp_pace unlimited = {0};
+  int64_t now = mp_engine_now(e);
+
+  for (size_t i = 0; i < e->lanes.count; i++) {
+    const mp_lane *lane = e->lanes.items[i];
+    int64_t due;
+    if (!lane->webhook || lane->webhook->pace.interval_us == 0) continue;
+    if (mp_store_next_due(e->store, lane->webhook_id, &unlimited, now, &due, NULL) != MP_OK)
+      continue;
+    if (due <= now) return true;
+  }
+  return false;
+}
+
 static bool is_idle(mp_engine *e) {
   bool idle;
   pthread_mutex_lock(&e->lock);
   idle = !e->emits.head && !e->finished.head;
   pthread_mutex_unlock(&e->lock);
   return idle && !e->taken_emits.head && !e->taken_finished.head && e->leased == 0 &&
-         mp_commit_next_claim(e) > mp_engine_now(e);
+         mp_commit_next_claim(e) > mp_engine_now(e) && !waits_for_pace(e);
 }
 
 static void tell_waiters(mp_engine *e, mp_code code, const mp_error *err) {

@@ -147,6 +147,7 @@ mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *er
   s->emit_timeout_ms = (int64_t)number_field(&r, "emit_timeout_ms");
   s->keep_delivered_ms = (int64_t)number_field(&r, "keep_delivered_ms");
   s->keep_dead_ms = (int64_t)number_field(&r, "keep_dead_ms");
+  s->probe_ms = (int64_t)number_field(&r, "probe_ms");
   s->disable_after_ms = (int64_t)number_field(&r, "disable_after_ms");
   s->max_store_bytes = (int64_t)number_field(&r, "max_store_bytes");
   s->log_level = (int)number_field(&r, "log_level");

@@ -224,6 +224,7 @@ local DELIVERY = {
   concurrency = { check = webhook.fields.concurrency, default = 10 },
   maxConcurrency = { check = webhook.integer(1, 10000), default = 256 },
   retrySchedule = { check = webhook.fields.retrySchedule, default = SCHEDULE },
+  probeAfter = { check = seconds, default = 30 },
   disableAfter = { check = age, default = 5 * 86400 },
   proxy = { check = proxy },
   userAgent = { check = user_agent },

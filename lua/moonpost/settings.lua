@@ -89,6 +89,7 @@ function settings.of(config, version)
     keep_delivered_ms = milliseconds(config.retention.delivered),
     keep_dead_ms = milliseconds(config.retention.dead),
     max_store_bytes = config.retention.size,
+    probe_ms = milliseconds(delivery.probeAfter),
     disable_after_ms = milliseconds(delivery.disableAfter),
     log_level = levels[config.log.level],
   }

@@ -3,6 +3,7 @@ local hooks_support = require "spec.support.hooks"
 local json = require "spec.support.json"
 local receivers = require "spec.support.receiver"
 local temp = require "spec.support.temp"
+local time = require "moonpost.time"
 local wait_until = require "spec.support.wait_until"
 
 describe("delivery", function()
@@ -214,6 +215,24 @@ describe("delivery", function()
     local requests = receiver:requests()
     assert.equal(3, #requests)
     for i = 2, 3 do assert.is_true(requests[i].at_us - requests[1].at_us >= 1900000) end
+  end)
+
+  it("takes a date for that too, and no more than a day", function()
+    hooks = hooks_support.open()
+    local now = os.time()
+    local function asked(date)
+      local text = os.date("!%a, %d %b %Y %H:%M:%S GMT", date):gsub(" ", "%%20")
+      local w = webhook("/status/429?retry-after=" .. text, { events = { "entry.delete" } })
+      assert(hooks:emit("entry.delete", { model = "address", entry = { id = 1 } }))
+      assert(wait_until(10, function() return assert(hooks.webhooks:get(w.id)).left_alone_until end))
+      local iso = assert(hooks.webhooks:get(w.id)).left_alone_until
+      hooks.webhooks:delete(w.id)
+      return time.to_ms(iso, "left_alone_until") / 1000
+    end
+    local soon = asked(now + 60)
+    assert.is_true(soon >= now + 60 and soon < now + 90, soon - now)
+    local late = asked(now + 10 * 86400)
+    assert.is_true(late >= now + 86400 and late < now + 86430, late - now)
   end)
 
   it("leaves a receiver that keeps failing alone, until its webhook is changed", function()

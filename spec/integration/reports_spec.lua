@@ -101,6 +101,20 @@ describe("reports", function()
     assert.is_string(webhook.failing_since)
   end)
 
+  it("tell of a webhook that recovers", function()
+    hooks = hooks_support.open { delivery = { retrySchedule = { 0.05 }, probeAfter = 0.2 } }
+    local target = "/sequence/" .. ("500,"):rep(11) .. "200"
+    local failing = create("crm", target, { "entry.*" }, { concurrency = 1 })
+    create("operator", "/ok", { "webhook.*" })
+    for _ = 1, 12 do emit() end
+    local list = polled(2)
+    assert.equal("webhook.failing", list[1].event)
+    assert.equal("webhook.recovered", list[2].event)
+    assert.same({ id = failing.id, name = "crm" }, list[2].webhook)
+    assert.is_true(wait_until(20, function() return received("/ok")["webhook.recovered"] end) ~= nil)
+    assert.is_nil(assert(hooks.webhooks:get(failing.id)).failing_since)
+  end)
+
   it("tell of a webhook that is disabled: gone, or failing for too long", function()
     hooks = hooks_support.open { delivery = { retrySchedule = { 0.1, 0.1, 0.1, 0.1, 0.1, 0.1 }, disableAfter = 0.3 } }
     local gone = create("gone", "/status/410", { "entry.create" })
