@@ -3,13 +3,14 @@
  * It owns the HTTP client and the right half of every lane. It never touches the store. A lane
  * starts at most its webhook's concurrency of requests, and lanes with work take turns, one request
  * a turn: a lane whose receiver hangs holds its own slots and no others. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "engine/internal.h"
 
-#define IDLE_POLL_MS 60000 /* mp_client_wake ends the wait */
+#define IDLE_POLL_MS INT_MAX /* mp_client_wake ends the wait */
 
 void mp_delivery_hand(mp_engine *engine, mp_list *deliveries) {
   if (!deliveries->head) return;
@@ -140,11 +141,14 @@ static void give_back_queued(mp_engine *e) {
 }
 
 static void hand_back(mp_engine *e) {
+  bool wake;
+
   if (!e->outcomes.head) return;
   pthread_mutex_lock(&e->lock);
   mp_list_append(&e->finished, &e->outcomes);
-  pthread_cond_signal(&e->work);
+  wake = mp_must_wake(e);
   pthread_mutex_unlock(&e->lock);
+  if (wake) mp_watch_ring(e->watch);
 }
 
 void *mp_delivery_thread(void *engine) {

@@ -39,10 +39,10 @@ static void free_engine(mp_engine *e) {
   if (!e) return;
   pthread_mutex_destroy(&e->lock);
   pthread_mutex_destroy(&e->work_lock);
-  pthread_cond_destroy(&e->work);
   pthread_cond_destroy(&e->done);
   mp_id_source_free(&e->ids);
   mp_reports_free(&e->reports);
+  mp_watch_free(e->watch);
   mp_settings_free(e->settings);
   free(e->key);
   free(e);
@@ -62,7 +62,6 @@ static mp_engine *new_engine(mp_settings *settings, char *key) {
   pthread_mutex_init(&e->work_lock, NULL);
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  pthread_cond_init(&e->work, &attr);
   pthread_cond_init(&e->done, &attr);
   pthread_condattr_destroy(&attr);
   mp_id_source_init(&e->ids, 0, 0);
@@ -164,6 +163,7 @@ static bool last_reference(mp_engine *e) {
 
 mp_code mp_engine_close(mp_engine *engine, int64_t grace_ms, mp_error *err) {
   mp_code code = MP_OK;
+  bool wake;
 
   /* In a forked child the threads are not there, and the locks may be held for ever: leave it all.
    */
@@ -173,8 +173,9 @@ mp_code mp_engine_close(mp_engine *engine, int64_t grace_ms, mp_error *err) {
     pthread_mutex_lock(&engine->lock);
     engine->phase = MP_CLOSING;
     engine->close_at = mp_mono_ms() + grace_ms;
-    pthread_cond_signal(&engine->work);
+    wake = mp_must_wake(engine);
     pthread_mutex_unlock(&engine->lock);
+    if (wake) mp_watch_ring(engine->watch);
     pthread_join(engine->store_thread, NULL);
     if (engine->cut_off) {
       code = mp_fail(

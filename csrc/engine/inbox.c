@@ -71,6 +71,7 @@ mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *e
   mp_engine *e = engine;
   mp_emit *emit = calloc(1, sizeof *emit);
   mp_code code;
+  bool wake;
 
   if (!emit) {
     mp_emit drop = {.events = *events};
@@ -102,15 +103,20 @@ mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *e
   e->inbox_count += emit->events.count;
   e->inbox_bytes += emit->bytes;
   mp_list_push(&e->emits, &emit->node);
-  pthread_cond_signal(&e->work);
-  if (wait && !wait_done(e, &emit->ticket, e->settings->emit_timeout_ms)) {
+  wake = mp_must_wake(e);
+  if (!wait) { /* the store thread frees it */
+    pthread_mutex_unlock(&e->lock);
+    if (wake) mp_watch_ring(e->watch);
+    return MP_OK;
+  }
+  if (wake) mp_watch_ring(e->watch);
+  if (!wait_done(e, &emit->ticket, e->settings->emit_timeout_ms)) {
     emit->ticket.abandoned = true;
     pthread_mutex_unlock(&e->lock);
     return mp_fail(err, MP_ETIMEDOUT,
                    "timeout: the store did not answer; the event may be stored yet");
   }
   pthread_mutex_unlock(&e->lock);
-  if (!wait) return MP_OK; /* the store thread frees it */
   if (existing) *existing = emit->existing;
   if (err) *err = emit->ticket.error;
   code = emit->ticket.error.code;
@@ -149,7 +155,7 @@ mp_code mp_inbox_call(mp_engine *engine, mp_call *call, int64_t timeout_ms, mp_e
     return mp_fail(err, MP_ECLOSED, "closed");
   }
   mp_list_push(&engine->calls, &call->node);
-  pthread_cond_signal(&engine->work);
+  if (mp_must_wake(engine)) mp_watch_ring(engine->watch);
   done = wait_done(engine, &call->ticket, timeout_ms);
   call->ticket.abandoned = !done;
   pthread_mutex_unlock(&engine->lock);

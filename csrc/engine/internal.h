@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/lane.h"
 #include "engine/log.h"
+#include "engine/watch.h"
 #include "http/client.h"
 #include "queue/store.h"
 
@@ -76,6 +77,22 @@ typedef struct mp_half {
   int64_t retry_at; /* monotonic ms before which it is not tried again; 0: it does not fail */
 } mp_half;
 
+/* When the store thread does what else there is to do (upkeep.c). Times are monotonic ms;
+ * INT64_MAX: not before something else happens. */
+typedef struct mp_upkeep {
+  int64_t joined_ms;
+  bool file_is_watched; /* the watch tells what other processes write */
+  bool polls;           /* it cannot tell all: they are looked at every second */
+  bool alone;           /* no other engine is on the store */
+  bool foreign;         /* one is that cannot see this process: it needs heartbeats */
+  int64_t next_look, looked_ms;
+  int64_t next_beat;
+  int64_t next_prune;
+  long long forgotten_at; /* the commits when there was no old history left; -1: there is some */
+  bool too_large;         /* the store is over its size */
+  mp_pruned pruned;       /* by the last step */
+} mp_upkeep;
+
 typedef enum mp_phase { MP_STARTING, MP_RUNNING, MP_CLOSING, MP_STOPPED } mp_phase;
 
 struct mp_engine {
@@ -91,7 +108,6 @@ struct mp_engine {
   int refs;
 
   pthread_mutex_t lock;
-  pthread_cond_t work;  /* store thread: there is something to do */
   pthread_cond_t done;  /* hosts: some ticket is done, or the phase changed */
   mp_list emits;        /* lock; of mp_emit */
   mp_list calls;        /* lock; of mp_call */
@@ -99,6 +115,7 @@ struct mp_engine {
   size_t inbox_count;   /* lock; events handed over and not yet committed */
   size_t inbox_bytes;   /* lock */
   mp_phase phase;       /* lock */
+  bool asleep;          /* lock; the store thread needs the bell to hear of something */
   int64_t close_at;     /* lock; monotonic ms at which requests under way are cut off */
   bool cut_off;         /* lock; they were */
   mp_error start_error; /* lock */
@@ -106,6 +123,7 @@ struct mp_engine {
   int64_t report_count; /* lock; of all times */
 
   /* store thread */
+  mp_watch *watch; /* its bell: any thread */
   mp_store *store;
   int64_t id; /* in the store's engine table */
   int64_t lease_count;
@@ -117,16 +135,10 @@ struct mp_engine {
   size_t leased_bytes;    /* their bodies */
   uint64_t random;
   mp_phase seen_phase; /* what take() found last */
-  bool others;         /* other engines are on this store */
-  int64_t next_beat;   /* monotonic ms */
-  int64_t next_prune;  /* monotonic ms */
-  int64_t prune_after; /* the event that the last step ended at */
-  int pruned;          /* by the last step */
-  bool too_large;      /* the store is over its size */
-  int64_t next_look;   /* monotonic ms: what did other processes do? */
-  mp_half under_way;   /* outcomes and claims */
-  mp_half emitting;    /* new events */
-  bool reload;         /* a transaction changed webhooks that could not be read since */
+  mp_upkeep upkeep;
+  mp_half under_way; /* outcomes and claims */
+  mp_half emitting;  /* new events */
+  bool reload;       /* a transaction changed webhooks that could not be read since */
 
   /* hand-over to the delivery thread */
   pthread_t delivery_thread;
@@ -172,7 +184,17 @@ void mp_call_complete(mp_engine *engine, mp_call *call, mp_code code, const mp_e
 /* Completes every emit in the list with the same outcome, and gives back their room. */
 void mp_emits_complete(mp_engine *engine, mp_list *emits, mp_code code, const mp_error *err);
 
+/* upkeep.c: joins the store and sees who else is on it; leaves it; does what is due beside the
+ * work; when is that? */
+mp_code mp_upkeep_start(mp_engine *engine, mp_error *err);
+mp_code mp_upkeep_leave(mp_engine *engine, mp_error *err);
+void mp_upkeep_tell(mp_engine *engine, mp_news news);
+void mp_upkeep_run(mp_engine *engine);
+int64_t mp_upkeep_due(const mp_engine *engine);
+
 /* store_thread.c */
+/* With the engine's lock held: is the store thread to be woken, once the lock is given back? */
+bool mp_must_wake(mp_engine *engine);
 void *mp_store_thread(void *engine);
 
 /* commit.c: the store thread's transactions. may_claim: also take due deliveries from the store. */

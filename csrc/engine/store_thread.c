@@ -12,94 +12,13 @@
 #include "base/process.h"
 #include "engine/internal.h"
 
-#define BEAT_MS       10000 /* says that this engine lives ... */
-#define STALE_MS      30000 /* ... to engines on other hosts, which then wait so long */
-#define LOOK_MS       1000  /* what other processes did to the store */
-#define PRUNE_IDLE_MS 60000 /* between looks for old history ... */
-#define PRUNE_BUSY_MS 200   /* ... and between steps while there is some */
-#define SPARE_BYTES   ((int64_t)4 << 20) /* what the file may keep for later */
-#define HARD_CLOSE_MS 3000               /* after close's time is up: the store may be failing */
+#define HARD_CLOSE_MS 3000 /* after close's time is up: the store may be failing */
 
 /* ---- opening and closing -------------------------------------------------------------------- */
 
-static mp_code transaction(mp_engine *e, mp_code (*run)(mp_engine *e, mp_error *err),
-                           mp_error *err) {
-  mp_code code = mp_store_begin(e->store, err);
-  if (code == MP_OK) code = run(e, err);
-  if (code == MP_OK) code = mp_store_commit(e->store, err);
-  if (code != MP_OK) mp_store_rollback(e->store);
-  return code;
-}
-
-static mp_code reap(mp_engine *e, mp_error *err) {
-  char host[MP_HOST_SIZE];
-  int64_t released = 0;
-  mp_code code;
-
-  mp_host_name(host);
-  code = mp_store_engine_reap(e->store, e->id, host, mp_engine_now(e), STALE_MS, &released, err);
-  if (code == MP_OK && released > 0) {
-    mp_log(e->settings->log_level, MP_LOG_INFO, "took over %lld deliveries of an engine that died",
-           (long long)released);
-    for (size_t i = 0; i < e->lanes.count; i++)
-      e->lanes.items[i]->next_due_ms = 0;
-  }
-  return code;
-}
-
-/* Takes the store's clock over, and says that it was seen. */
-static mp_code set_clock(mp_engine *e, mp_error *err) {
-  char boot[MP_BOOT_ID_SIZE];
-  int64_t boot_ms = mp_boot_ms(), now_ms;
-  mp_code code;
-
-  mp_boot_id(boot);
-  code = mp_store_clock(e->store, boot, boot_ms, mp_wall_ms(), &now_ms, err);
-  if (code == MP_OK) atomic_store(&e->clock_base, now_ms - boot_ms);
-  return code;
-}
-
-static mp_code join(mp_engine *e, mp_error *err) {
-  char host[MP_HOST_SIZE];
-  mp_engine_identity who = {.host = host, .pid = getpid(), .start = mp_process_start(getpid())};
-  unsigned slot = 0;
-  int64_t newest = 0;
-  mp_code code;
-
-  mp_host_name(host);
-  code = set_clock(e, err);
-  if (code != MP_OK) return code;
-  code = mp_store_engine_join(e->store, &who, mp_engine_now(e), &e->id, &slot, &newest, err);
-  if (code != MP_OK) return code;
-  mp_id_source_move(&e->ids, slot, newest);
-  code = reap(e, err);
-  if (code == MP_OK) code = mp_registry_sync(e, err);
-  return code;
-}
-
-static mp_code beat(mp_engine *e, mp_error *err) {
-  mp_code code = set_clock(e, err);
-
-  if (code == MP_OK) {
-    code = mp_store_engine_beat(e->store, e->id, mp_engine_now(e), &e->others, err);
-  }
-  if (code != MP_ENOENT) return code;
-  /* Another engine took this one for dead (a suspended machine, say) and its deliveries over. What
-   * it still has in flight ends without effect: the leases are not its own any more. */
-  mp_log(e->settings->log_level, MP_LOG_WARN, "taken for dead by another engine; joining anew");
-  return join(e, err);
-}
-
-static mp_code leave(mp_engine *e, mp_error *err) {
-  mp_code code = set_clock(e, err);
-  return code == MP_OK ? mp_store_engine_leave(e->store, e->id, err) : code;
-}
-
 static mp_code start(mp_engine *e, mp_error *err) {
-  bool changed;
   mp_code code = mp_store_open(e->settings->store, &e->store, err);
-  if (code == MP_OK) code = transaction(e, join, err);
-  if (code == MP_OK) code = mp_store_changed(e->store, &changed, err);
+  if (code == MP_OK) code = mp_upkeep_start(e, err);
   if (code == MP_OK) code = mp_registry_load(e, err);
   if (code == MP_OK) code = mp_delivery_client(e, err);
   if (code == MP_OK) {
@@ -110,9 +29,6 @@ static mp_code start(mp_engine *e, mp_error *err) {
     e->random = (uint64_t)mp_mono_us();
   }
   e->random |= 1; /* xorshift's state may not be 0 */
-  e->others = true;
-  e->next_beat = mp_mono_ms() + BEAT_MS;
-  e->next_look = mp_mono_ms() + LOOK_MS;
   return code;
 }
 
@@ -153,7 +69,7 @@ static int64_t later(int64_t a, int64_t b) {
 
 /* How long may the thread sleep? Monotonic time; now or earlier: not at all. */
 static int64_t wake_at(const mp_engine *e, int64_t now) {
-  int64_t at = earlier(earlier(e->next_beat, e->next_look), e->next_prune);
+  int64_t at = mp_upkeep_due(e);
 
   if (e->taken_emits.head) at = earlier(at, later(now, e->emitting.retry_at));
   if (e->taken_finished.head) at = earlier(at, later(now, e->under_way.retry_at));
@@ -168,9 +84,22 @@ static int64_t wake_at(const mp_engine *e, int64_t now) {
   return at;
 }
 
+bool mp_must_wake(mp_engine *engine) {
+  bool asleep = engine->asleep;
+  engine->asleep = false; /* one ring is enough */
+  return asleep;
+}
+
+/* With the lock held, but not while it sleeps. */
 static void sleep_until(mp_engine *e, int64_t at) {
-  struct timespec t = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
-  pthread_cond_timedwait(&e->work, &e->lock, &t);
+  mp_news news;
+
+  e->asleep = true;
+  pthread_mutex_unlock(&e->lock);
+  news = mp_watch_sleep(e->watch, at);
+  pthread_mutex_lock(&e->lock);
+  e->asleep = false;
+  mp_upkeep_tell(e, news);
 }
 
 /* Waits for work and takes all of it out of the inbox. Answers the phase. */
@@ -226,67 +155,6 @@ static void run_call(mp_engine *e, mp_call *call) {
   }
   if (call->deferred && code == MP_OK) return;
   mp_call_complete(e, call, code, &err);
-}
-
-static mp_code prune(mp_engine *e, mp_error *err) {
-  const mp_settings *s = e->settings;
-  int64_t now = mp_engine_now(e);
-
-  mp_prune_before before = {.ended_ms = now - s->keep_delivered_ms,
-                            .dead_ms = now - s->keep_dead_ms,
-                            .held_ms = now - s->keep_dead_ms};
-
-  if (e->too_large) before.ended_ms = before.dead_ms = INT64_MAX; /* held is not history yet */
-  return mp_store_prune(e->store, &before, now, &e->prune_after, &e->pruned, err);
-}
-
-/* A step of forgetting old history, and of giving its room back. more: there is another to do. */
-static mp_code forget_old(mp_engine *e, bool *more, mp_error *err) {
-  int64_t used, spare;
-  mp_code code = mp_store_size(e->store, &used, &spare, err);
-
-  *more = false;
-  if (code != MP_OK) return code;
-  e->too_large = e->settings->max_store_bytes > 0 && used > e->settings->max_store_bytes;
-  code = transaction(e, prune, err);
-  if (code != MP_OK) return code;
-  atomic_fetch_add(&e->forgotten, e->pruned);
-  *more = e->pruned > 0 || e->prune_after > 0 || spare > SPARE_BYTES;
-  return spare > SPARE_BYTES ? mp_store_shrink(e->store, err) : MP_OK;
-}
-
-/* What is done once in a while, whether or not anything came in. */
-static void keep_house(mp_engine *e) {
-  int64_t now = mp_mono_ms();
-  mp_error err = {0};
-  mp_code code = MP_OK;
-
-  if (now >= e->next_look) {
-    bool changed = false;
-    e->next_look = now + LOOK_MS;
-    code = mp_store_changed(e->store, &changed, &err);
-    if (code == MP_OK && changed) {
-      e->others = true;
-      code = mp_registry_load(e, &err);
-    }
-    if (code == MP_OK && e->others) code = transaction(e, reap, &err);
-  }
-  if (now >= e->next_beat) {
-    e->next_beat = now + BEAT_MS;
-    if (code == MP_OK) {
-      int64_t id = e->id;
-      code = transaction(e, beat, &err);
-      if (code != MP_OK) e->id = id; /* a new row that was not committed is none */
-    }
-  }
-  if (now >= e->next_prune && code == MP_OK) {
-    bool more;
-    code = forget_old(e, &more, &err);
-    e->next_prune = now + (code == MP_OK && more ? PRUNE_BUSY_MS : PRUNE_IDLE_MS);
-  }
-  if (code != MP_OK) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "looking after the store: %s", err.message);
-  }
 }
 
 /* Does a lane that has a rate wait for nothing but its pace? */
@@ -364,7 +232,7 @@ static void end(mp_engine *e) {
   }
   mp_list_append(&e->waiters, &calls);
   tell_waiters(e, MP_ECLOSED, &closed);
-  if (transaction(e, leave, &err) != MP_OK) {
+  if (mp_upkeep_leave(e, &err) != MP_OK) {
     mp_log(e->settings->log_level, MP_LOG_ERROR, "leaving the store: %s", err.message);
   }
 }
@@ -380,12 +248,12 @@ void *mp_store_thread(void *engine) {
     do {
       mp_list calls = {0};
       phase = take(e, &calls);
-      keep_house(e);
+      mp_upkeep_run(e);
       round_of_work(e, &calls, phase == MP_RUNNING);
     } while (phase == MP_RUNNING || !may_end(e));
     end(e);
   } else if (e->id) {
-    transaction(e, leave, NULL);
+    mp_upkeep_leave(e, NULL);
   }
   mp_client_free(e->client);
   mp_lanes_free(&e->lanes);

@@ -18,7 +18,6 @@ typedef enum mp_sql {
   MP_SQL_ENGINE_FORMER,
   MP_SQL_ENGINE_INSERT,
   MP_SQL_ENGINE_BEAT,
-  MP_SQL_ENGINE_OTHERS,
   MP_SQL_ENGINE_DELETE,
   MP_SQL_ENGINES,
   MP_SQL_LEASES_ABANDON,
@@ -103,6 +102,7 @@ MP_STORE_CALLS(MP_PROTOTYPE)
 void mp_sqlite_rollback(mp_store *store);
 void mp_sqlite_relieve(mp_store *store);
 bool mp_sqlite_has_room(mp_store *store);
+const char *mp_sqlite_signal_file(mp_store *store);
 
 /* ---- statements (sqlite_statement.c) -------------------------------------------------------- */
 

@@ -5,19 +5,24 @@
  * share, and it does not go back, whatever the wall clock says after a boot. */
 #include <string.h>
 
+#include "base/id.h"
 #include "queue/sqlite.h"
 
 typedef struct clock_row {
   bool present;
   bool same_boot;
-  int64_t base_ms; /* the store's time when the boot's clock was 0 */
-  int64_t seen_ms; /* it was at least this */
+  int64_t base_ms;   /* the store's time when the boot's clock was 0 */
+  int64_t seen_ms;   /* it was at least this ... */
+  int64_t newest_ms; /* ... and this, about: an engine in a hurry makes ids of the near future */
 } clock_row;
 
 static mp_code read_clock(mp_sqlite *s, const char *boot, clock_row *out, mp_error *err) {
   sqlite3_stmt *q;
-  mp_code code = mp_sqlite_write(
-      s, MP_SQL_CLOCK, "SELECT boot = ?1, base_ms, seen_ms FROM clock WHERE id = 1", &q, err);
+  mp_code code = mp_sqlite_write(s, MP_SQL_CLOCK,
+                                 "SELECT boot = ?1, base_ms, seen_ms, "
+                                 "coalesce((SELECT max(id) FROM event), 0) "
+                                 "FROM clock WHERE id = 1",
+                                 &q, err);
 
   *out = (clock_row){0};
   if (code != MP_OK) return code;
@@ -27,6 +32,7 @@ static mp_code read_clock(mp_sqlite *s, const char *boot, clock_row *out, mp_err
   out->same_boot = sqlite3_column_int(q, 0) != 0;
   out->base_ms = sqlite3_column_int64(q, 1);
   out->seen_ms = sqlite3_column_int64(q, 2);
+  out->newest_ms = mp_event_id_ms(sqlite3_column_int64(q, 3));
   mp_sqlite_end(q);
   return MP_OK;
 }
@@ -58,7 +64,8 @@ mp_code mp_sqlite_clock(mp_store *store, const char *boot, int64_t boot_ms, int6
   if (row.same_boot && row.base_ms + boot_ms >= row.seen_ms) {
     *now_ms = row.base_ms + boot_ms;
   } else {
-    *now_ms = row.present && row.seen_ms > wall_ms ? row.seen_ms : wall_ms;
+    *now_ms = row.seen_ms > row.newest_ms ? row.seen_ms : row.newest_ms;
+    if (*now_ms < wall_ms) *now_ms = wall_ms;
     row.base_ms = *now_ms - boot_ms;
   }
   return write_clock(s, boot, row.base_ms, *now_ms, err);

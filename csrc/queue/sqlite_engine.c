@@ -74,8 +74,7 @@ mp_code mp_sqlite_engine_join(mp_store *store, const mp_engine_identity *who, in
   return code == MP_OK ? mp_sqlite_integer(s, q, 0, newest_event, err) : code;
 }
 
-mp_code mp_sqlite_engine_beat(mp_store *store, int64_t id, int64_t now_ms, bool *others,
-                              mp_error *err) {
+mp_code mp_sqlite_engine_beat(mp_store *store, int64_t id, int64_t now_ms, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
   int64_t count;
@@ -88,12 +87,27 @@ mp_code mp_sqlite_engine_beat(mp_store *store, int64_t id, int64_t now_ms, bool 
   if (count == 0) {
     return mp_fail(err, MP_ENOENT, "%s: engine %lld was taken for dead", s->name, (long long)id);
   }
-  code = mp_sqlite_read(s, MP_SQL_ENGINE_OTHERS,
-                        "SELECT EXISTS(SELECT 1 FROM engine WHERE id <> ?1)", &q, err);
+  return MP_OK;
+}
+
+static const char engines_sql[] = "SELECT id, pid, start, host, beat_ms FROM engine ORDER BY id";
+
+mp_code mp_sqlite_engines(mp_store *store, mp_engine_fn fn, void *arg, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  bool row;
+  mp_code code = mp_sqlite_read(s, MP_SQL_ENGINES, engines_sql, &q, err);
+
   if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, id);
-  code = mp_sqlite_integer(s, q, 0, &count, err);
-  *others = count != 0;
+  while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
+    mp_engine_identity who = {.host = mp_sqlite_text(q, 3),
+                              .pid = sqlite3_column_int64(q, 1),
+                              .start = sqlite3_column_int64(q, 2)};
+    if ((code = fn(arg, sqlite3_column_int64(q, 0), &who, err)) != MP_OK) {
+      mp_sqlite_end(q);
+      break;
+    }
+  }
   return code;
 }
 
@@ -165,8 +179,7 @@ mp_code mp_sqlite_engine_reap(mp_store *store, int64_t self, const char *host, i
   int64_t first = 0;
   sqlite3_stmt *q;
   bool row;
-  mp_code code = mp_sqlite_write(
-      s, MP_SQL_ENGINES, "SELECT id, pid, start, host, beat_ms FROM engine ORDER BY id", &q, err);
+  mp_code code = mp_sqlite_write(s, MP_SQL_ENGINES, engines_sql, &q, err);
   *released = 0;
   if (code != MP_OK) return code;
   while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {

@@ -28,6 +28,7 @@ static const mp_store_ops ops = {.close = close_store,
                                  .rollback = mp_sqlite_rollback,
                                  .relieve = mp_sqlite_relieve,
                                  .has_room = mp_sqlite_has_room,
+                                 .signal_file = mp_sqlite_signal_file,
 #define MP_ENTRY(name, parameters, arguments) .name = mp_sqlite_##name,
                                  MP_STORE_CALLS(MP_ENTRY)
 #undef MP_ENTRY
@@ -109,6 +110,11 @@ static mp_code check_header(mp_sqlite *s, mp_error *err) {
                    s->name, application);
   }
   return version > MP_SQLITE_VERSION ? mp_sqlite_newer(s, version, err) : MP_OK;
+}
+
+const char *mp_sqlite_signal_file(mp_store *store) {
+  const char *name = sqlite3_db_filename(mp_sqlite_of(store)->db, "main");
+  return name && name[0] ? sqlite3_filename_wal(name) : NULL; /* "": in memory */
 }
 
 /* Does closing write into the file what its -wal holds? Only where there was none before. */

@@ -74,52 +74,65 @@ static mp_code forget(mp_sqlite *s, int64_t event_id, int64_t now_ms, mp_error *
   return code;
 }
 
-/* May an event of this kind go, when it was accepted then? */
-static bool is_old(const mp_prune_before *before, int kind, int64_t accepted_ms) {
+/* Events of this kind go when they were accepted before then; INT64_MIN: they stay. */
+static int64_t before_of(const mp_prune_before *before, int kind) {
   switch (kind) {
     case ENDED:
-      return accepted_ms < before->ended_ms;
+      return before->ended_ms;
     case DEAD:
-      return accepted_ms < before->dead_ms;
+      return before->dead_ms;
     case HELD:
-      return accepted_ms < before->held_ms;
+      return before->held_ms;
     default:
-      return false;
+      return INT64_MIN;
   }
 }
 
-/* From here on no event is old enough, of whatever kind: ids grow with time. */
-static bool is_past(const mp_prune_before *before, int64_t accepted_ms) {
-  return accepted_ms >= before->ended_ms && accepted_ms >= before->dead_ms &&
-         accepted_ms >= before->held_ms;
+/* From this time on no event is old enough, of whatever kind: ids grow with time. */
+static int64_t latest(const mp_prune_before *before) {
+  int64_t ms = before->ended_ms > before->dead_ms ? before->ended_ms : before->dead_ms;
+  return ms > before->held_ms ? ms : before->held_ms;
 }
 
-mp_code mp_sqlite_prune(mp_store *store, const mp_prune_before *before, int64_t now_ms,
-                        int64_t *after, int *pruned, mp_error *err) {
-  mp_sqlite *s = mp_sqlite_of(store);
-  int64_t old[MP_PRUNE_STEP];
+/* Looks at a step's events, and keeps the ids of the old ones. */
+static mp_code look_for_old(mp_sqlite *s, const mp_prune_before *before, int64_t now_ms,
+                            int64_t after, int64_t *old, mp_pruned *out, mp_error *err) {
   sqlite3_stmt *q;
-  int seen = 0, count = 0;
+  int seen = 0;
   bool row;
-  mp_code code = find_old(s, *after, MP_PRUNE_STEP, &q, err);
+  mp_code code = find_old(s, after, MP_PRUNE_STEP, &q, err);
 
-  *pruned = 0;
+  *out = (mp_pruned){.old_ms = INT64_MAX};
   if (code != MP_OK) return code;
   while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
-    int64_t id = sqlite3_column_int64(q, 0);
+    int64_t id = sqlite3_column_int64(q, 0), accepted_ms = mp_event_id_ms(id);
+    bool past = accepted_ms >= latest(before);
+    int64_t limit = past ? latest(before) : before_of(before, sqlite3_column_int(q, 1));
 
-    if (is_past(before, mp_event_id_ms(id))) {
+    if (accepted_ms < limit)
+      old[out->count++] = id;
+    else if (limit != INT64_MIN && limit < now_ms && accepted_ms + (now_ms - limit) < out->old_ms)
+      out->old_ms = accepted_ms + (now_ms - limit) + 1;
+    if (past) {
       mp_sqlite_end(q);
       break;
     }
     seen++;
-    *after = id;
-    if (is_old(before, sqlite3_column_int(q, 1), mp_event_id_ms(id))) old[count++] = id;
+    out->after = id;
   }
-  for (int i = 0; i < count && code == MP_OK; i++)
+  if (seen < MP_PRUNE_STEP) out->after = 0;
+  return code;
+}
+
+mp_code mp_sqlite_prune(mp_store *store, const mp_prune_before *before, int64_t now_ms,
+                        int64_t after, mp_pruned *out, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  int64_t old[MP_PRUNE_STEP];
+  mp_code code = look_for_old(s, before, now_ms, after, old, out, err);
+
+  for (int i = 0; i < out->count && code == MP_OK; i++)
     code = forget(s, old[i], now_ms, err);
-  if (code == MP_OK) *pruned = count;
-  if (seen < MP_PRUNE_STEP) *after = 0;
+  if (code != MP_OK) out->count = 0;
   return code;
 }
 

@@ -46,6 +46,10 @@ void mp_store_relieve(mp_store *store) {
   store->ops->relieve(store);
 }
 
+const char *mp_store_signal_file(mp_store *store) {
+  return store->ops->signal_file(store);
+}
+
 bool mp_store_has_room(mp_store *store) {
   return store->ops->has_room(store);
 }

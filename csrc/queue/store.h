@@ -62,6 +62,9 @@ void mp_store_relieve(mp_store *store);
 /* Is there room for new events? Not from mp_store_relieve on until as much could be kept again. */
 bool mp_store_has_room(mp_store *store);
 
+/* The file that is written whenever a process commits; NULL: there is none. */
+const char *mp_store_signal_file(mp_store *store);
+
 /* Has another connection (another process) committed since the last call? Outside transactions. */
 mp_code mp_store_changed(mp_store *store, bool *changed, mp_error *err);
 
@@ -89,18 +92,25 @@ typedef struct mp_engine_identity {
 mp_code mp_store_engine_join(mp_store *store, const mp_engine_identity *who, int64_t now_ms,
                              int64_t *id, unsigned *slot, int64_t *newest_event, mp_error *err);
 
-/* Says that the engine lives; and, in the same call, whether other engines are there. MP_ENOENT
- * when it was taken for dead: it has to join anew, under a new id. */
-mp_code mp_store_engine_beat(mp_store *store, int64_t id, int64_t now_ms, bool *others,
-                             mp_error *err);
+/* Says that the engine lives, to engines that cannot see its process. MP_ENOENT when it was taken
+ * for dead: it has to join anew, under a new id. */
+mp_code mp_store_engine_beat(mp_store *store, int64_t id, int64_t now_ms, mp_error *err);
+
+/* The identity's text is valid only during the call. */
+typedef mp_code (*mp_engine_fn)(void *arg, int64_t id, const mp_engine_identity *who,
+                                mp_error *err);
+
+/* Lists the engines' rows. May be called outside a transaction. */
+mp_code mp_store_engines(mp_store *store, mp_engine_fn fn, void *arg, mp_error *err);
 
 /* Removes the engine's row and makes what it still leased waiting again (held where the webhook is
  * disabled), due at once. */
 mp_code mp_store_engine_leave(mp_store *store, int64_t id, mp_error *err);
 
 /* Does as leave for every engine, but self, that is dead: on the same host when its pid does not
- * run or started at another time, elsewhere when its last beat is older than stale_ms. Also for
- * leases whose engine has no row. released counts the deliveries made waiting. */
+ * run or started at another time, elsewhere when its last beat is older than stale_ms (INT64_MAX:
+ * that tells nothing yet). Also for leases whose engine has no row. released counts the deliveries
+ * made waiting. */
 mp_code mp_store_engine_reap(mp_store *store, int64_t self, const char *host, int64_t now_ms,
                              int64_t stale_ms, int64_t *released, mp_error *err);
 
@@ -302,12 +312,18 @@ typedef struct mp_prune_before {
   int64_t held_ms;  /* ... when one is held. One that is waiting or leased keeps its event. */
 } mp_prune_before;
 
-/* One step of forgetting: looks at MP_PRUNE_STEP events above *after (0: from the oldest) and
- * deletes those that are too old, with their deliveries and attempts. What waited behind a held one
- * becomes due at now_ms. *after is where the next step goes on; 0 at the end. pruned counts the
- * events. */
+typedef struct mp_pruned {
+  int64_t after;  /* where the next step goes on; 0: this one came to the end */
+  int64_t old_ms; /* when the first of those that stay, as they are now, will be too old; INT64_MAX:
+                     never */
+  int count;      /* of events that were forgotten */
+} mp_pruned;
+
+/* One step of forgetting: looks at MP_PRUNE_STEP events above after (0: from the oldest) and
+ * deletes those that are too old at now_ms, with their deliveries and attempts. What waited behind
+ * a held one becomes due. */
 mp_code mp_store_prune(mp_store *store, const mp_prune_before *before, int64_t now_ms,
-                       int64_t *after, int *pruned, mp_error *err);
+                       int64_t after, mp_pruned *out, mp_error *err);
 
 /* Bytes in use, and bytes that the file keeps for later. Outside transactions, as the next. */
 mp_code mp_store_size(mp_store *store, int64_t *used, int64_t *spare, mp_error *err);

@@ -15,8 +15,10 @@
   CALL(engine_join, (mp_store *store, const mp_engine_identity *who, int64_t now_ms, int64_t *id, \
                      unsigned *slot, int64_t *newest_event, mp_error *err), \
        (store, who, now_ms, id, slot, newest_event, err)) \
-  CALL(engine_beat, (mp_store *store, int64_t id, int64_t now_ms, bool *others, mp_error *err), \
-       (store, id, now_ms, others, err)) \
+  CALL(engine_beat, (mp_store *store, int64_t id, int64_t now_ms, mp_error *err), \
+       (store, id, now_ms, err)) \
+  CALL(engines, (mp_store *store, mp_engine_fn fn, void *arg, mp_error *err), \
+       (store, fn, arg, err)) \
   CALL(clock, (mp_store *store, const char *boot, int64_t boot_ms, int64_t wall_ms, \
                int64_t *now_ms, mp_error *err), (store, boot, boot_ms, wall_ms, now_ms, err)) \
   CALL(engine_leave, (mp_store *store, int64_t id, mp_error *err), (store, id, err)) \
@@ -53,8 +55,8 @@
                 mp_error *err), (store, event_id, webhook_id, due_ms, err)) \
   CALL(replay, (mp_store *store, const mp_replay_range *range, mp_replay_fn fn, void *arg, \
                 int64_t *next, mp_error *err), (store, range, fn, arg, next, err)) \
-  CALL(prune, (mp_store *store, const mp_prune_before *before, int64_t now_ms, int64_t *after, \
-               int *pruned, mp_error *err), (store, before, now_ms, after, pruned, err)) \
+  CALL(prune, (mp_store *store, const mp_prune_before *before, int64_t now_ms, int64_t after, \
+               mp_pruned *out, mp_error *err), (store, before, now_ms, after, out, err)) \
   CALL(size, (mp_store *store, int64_t *used, int64_t *spare, mp_error *err), \
        (store, used, spare, err)) \
   CALL(shrink, (mp_store *store, mp_error *err), (store, err)) \
@@ -75,6 +77,7 @@ typedef struct mp_store_ops {
   void (*rollback)(mp_store *store);
   void (*relieve)(mp_store *store);
   bool (*has_room)(mp_store *store);
+  const char *(*signal_file)(mp_store *store);
 #define MP_FIELD(name, parameters, arguments) mp_code (*name) parameters;
   MP_STORE_CALLS(MP_FIELD)
 #undef MP_FIELD

@@ -3,13 +3,13 @@
 
 static int prune_all(fixture *f, int64_t ended, int64_t dead, int64_t held) {
   mp_prune_before before = {.ended_ms = ended, .dead_ms = dead, .held_ms = held};
-  int64_t after = 0;
-  int total = 0, pruned;
+  mp_pruned step = {0};
+  int total = 0;
   begin(f);
   do {
-    must(f, mp_store_prune(f->store, &before, 900, &after, &pruned, &f->err));
-    total += pruned;
-  } while (after != 0);
+    must(f, mp_store_prune(f->store, &before, 900, step.after, &step, &f->err));
+    total += step.count;
+  } while (step.after != 0);
   commit(f);
   return total;
 }
@@ -94,8 +94,7 @@ static void what_waited_behind_a_forgotten_delivery_is_due(void **state) {
 static void steps_are_bounded_and_go_on(void **state) {
   fixture *f = *state;
   mp_prune_before before = {.ended_ms = 200, .dead_ms = 200, .held_ms = 200};
-  int64_t after = 0;
-  int pruned;
+  mp_pruned step;
 
   begin(f);
   for (int i = 1; i <= MP_PRUNE_STEP + 10; i++)
@@ -103,14 +102,41 @@ static void steps_are_bounded_and_go_on(void **state) {
   add_old_event(f, 300, 0);
   commit(f);
   begin(f);
-  must(f, mp_store_prune(f->store, &before, 900, &after, &pruned, &f->err));
-  assert_int_equal(pruned, MP_PRUNE_STEP);
-  assert_int_equal(after, event_at(100, MP_PRUNE_STEP));
-  must(f, mp_store_prune(f->store, &before, 900, &after, &pruned, &f->err));
-  assert_int_equal(pruned, 10);
-  assert_int_equal(after, 0);
+  must(f, mp_store_prune(f->store, &before, 900, 0, &step, &f->err));
+  assert_int_equal(step.count, MP_PRUNE_STEP);
+  assert_int_equal(step.after, event_at(100, MP_PRUNE_STEP));
+  must(f, mp_store_prune(f->store, &before, 900, step.after, &step, &f->err));
+  assert_int_equal(step.count, 10);
+  assert_int_equal(step.after, 0);
   commit(f);
   assert_int_equal(events_left(f), 1);
+}
+
+/* When the step that is asked for leaves nothing to do, it says until when. */
+static void it_tells_when_the_next_is_too_old(void **state) {
+  fixture *f = *state;
+  mp_prune_before before = {
+      .ended_ms = 800, .dead_ms = 500, .held_ms = 500}; /* kept for 100, 400 */
+  int64_t hook;
+  mp_pruned step;
+
+  begin(f);
+  must(f, mp_store_prune(f->store, &before, 900, 0, &step, &f->err));
+  assert_true(step.old_ms == INT64_MAX);
+  hook = add_webhook(f, true);
+  add_delivery(f, add_old_event(f, 400, 1), hook, MP_WAITING, 5, 0); /* open: it tells nothing */
+  must(f, mp_store_prune(f->store, &before, 900, 0, &step, &f->err));
+  assert_true(step.old_ms == INT64_MAX);
+  add_ended(f, 600, 2, hook, MP_DEAD);
+  must(f, mp_store_prune(f->store, &before, 900, 0, &step, &f->err));
+  assert_int_equal(step.old_ms, 1001);
+  add_ended(f, 850, 3, hook, MP_DELIVERED);
+  must(f, mp_store_prune(f->store, &before, 900, 0, &step, &f->err));
+  assert_int_equal(step.old_ms, 951);
+  before = (mp_prune_before){.ended_ms = 851, .dead_ms = 551, .held_ms = 551};
+  must(f, mp_store_prune(f->store, &before, 951, 0, &step, &f->err));
+  assert_int_equal(step.count, 1);
+  commit(f);
 }
 
 static void the_file_gets_smaller(void **state) {
@@ -143,6 +169,7 @@ int main(void) {
       PRUNE_TEST(age_and_outcome_decide),
       PRUNE_TEST(what_waited_behind_a_forgotten_delivery_is_due),
       PRUNE_TEST(steps_are_bounded_and_go_on),
+      PRUNE_TEST(it_tells_when_the_next_is_too_old),
       PRUNE_TEST(the_file_gets_smaller),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
