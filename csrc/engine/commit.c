@@ -86,12 +86,11 @@ static mp_code claim_lane(mp_engine *e, mp_batch *b, mp_lane *lane, int *left, m
                           .pace = lane->webhook->pace,
                           .now_ms = b->now_ms,
                           .limit = least(least(mp_lease_room(e, lane), CLAIM_TURN), *left),
-                          .first_lease = MP_LEASE(e->id, e->lease_count + 1)};
+                          .lease = mp_lease_next(e)};
   int claimed = 0;
   mp_code code = mp_store_claim(e->store, &order, on_claim, &c, &claimed, err);
 
   if (code != MP_OK) return code;
-  e->lease_count += claimed;
   *left -= claimed;
   if (claimed == order.limit) return MP_OK; /* there may be more */
   return mp_store_next_due(e->store, lane->webhook_id, &order.pace, b->now_ms, &lane->next_due_ms,

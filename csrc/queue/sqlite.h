@@ -44,7 +44,6 @@ typedef enum mp_sql {
   MP_SQL_UNORDER,
   MP_SQL_DUE,
   MP_SQL_LEASE,
-  MP_SQL_LEASED,
   MP_SQL_NEXT_DUE,
   MP_SQL_FINISH,
   MP_SQL_ATTEMPT_INSERT,
@@ -80,15 +79,24 @@ typedef enum mp_total {
   MP_TOTAL_COUNT
 } mp_total;
 
+/* Whether a webhook is enabled (-1: it is not there), as read in this transaction. id 0: unknown.
+ */
+#define MP_SQLITE_KNOWN 64
+typedef struct mp_sqlite_known {
+  int64_t id;
+  int64_t enabled;
+} mp_sqlite_known;
+
 typedef struct mp_sqlite {
   mp_store store; /* first: an mp_store * is an mp_sqlite * */
   sqlite3 *db;
-  char *name;                    /* the location, for messages */
-  int64_t data_version;          /* as mp_store_changed saw it last */
-  int64_t added[MP_TOTAL_COUNT]; /* by the open transaction, to the totals */
-  char *reserve;                 /* the path of the file that keeps room; NULL: there is none */
-  int64_t reserve_size;          /* bytes */
-  bool reserve_given;            /* it was removed, for the disk was full */
+  char *name;                             /* the location, for messages */
+  int64_t data_version;                   /* as mp_store_changed saw it last */
+  int64_t added[MP_TOTAL_COUNT];          /* by the open transaction, to the totals */
+  mp_sqlite_known known[MP_SQLITE_KNOWN]; /* in the open transaction (sqlite_webhook.c) */
+  char *reserve;        /* the path of the file that keeps room; NULL: there is none */
+  int64_t reserve_size; /* bytes */
+  bool reserve_given;   /* it was removed, for the disk was full */
   sqlite3_stmt *statements[MP_SQL_COUNT];
 } mp_sqlite;
 
@@ -183,8 +191,10 @@ void mp_sqlite_total_state(mp_sqlite *s, mp_delivery_state state, int64_t by);
 /* Adds what the transaction changed to the totals, before its commit (sqlite_total.c). */
 mp_code mp_sqlite_total_flush(mp_sqlite *s, mp_error *err);
 
-/* enabled is -1 when there is no such webhook (sqlite_webhook.c). */
+/* enabled is -1 when there is no such webhook. Asked of the store once a transaction; what was
+ * known is forgotten when a transaction begins or changes webhooks (sqlite_webhook.c). */
 mp_code mp_sqlite_webhook_enabled(mp_sqlite *s, int64_t id, int64_t *enabled, mp_error *err);
+void mp_sqlite_webhook_forget(mp_sqlite *s);
 
 /* Reads the columns id, type, model, created_ms, order_key, headers and body from first on
  * (sqlite_event.c).

@@ -3,8 +3,6 @@
  *
  * What always holds: what two engines claim of one webhook keeps together to its pace and its hold,
  * for both are in the webhook's row and read under the write lock. */
-#include <stdlib.h>
-
 #include "queue/sqlite.h"
 
 /* What a webhook's row says about claims. */
@@ -41,85 +39,75 @@ static mp_code write_pace(mp_sqlite *s, int64_t webhook_id, int64_t pace_us, mp_
   return mp_sqlite_run(s, q, NULL, err);
 }
 
-/* The keys are read before the first row is leased: leasing takes rows out of the index being read.
- */
-static mp_code find_due(mp_sqlite *s, int64_t webhook_id, int64_t now_ms, int limit, int64_t *ids,
-                        int *count, mp_error *err) {
+#define DUE                                                        \
+  "FROM delivery d INDEXED BY delivery_due WHERE webhook_id = ?1 " \
+  "AND state = 0 AND due_ms <= ?2 ORDER BY due_ms, event_id LIMIT ?3"
+
+static mp_code read_due(mp_sqlite *s, mp_sql slot, const char *sql, const mp_claim_order *order,
+                        int limit, sqlite3_stmt **q, mp_error *err) {
+  mp_code code = mp_sqlite_write(s, slot, sql, q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(*q, 1, order->webhook_id);
+  sqlite3_bind_int64(*q, 2, order->now_ms);
+  sqlite3_bind_int(*q, 3, limit);
+  return MP_OK;
+}
+
+/* Hands the due ones over as they are read ... */
+static mp_code hand_over(mp_sqlite *s, const mp_claim_order *order, int limit, mp_claim_fn fn,
+                         void *arg, int *count, mp_error *err) {
   sqlite3_stmt *q;
   bool row;
-  mp_code code = mp_sqlite_write(s, MP_SQL_DUE,
-                                 "SELECT event_id FROM delivery INDEXED BY delivery_due "
-                                 "WHERE webhook_id = ?1 AND state = 0 AND due_ms <= ?2 "
-                                 "ORDER BY due_ms, event_id LIMIT ?3",
-                                 &q, err);
+  mp_code code = read_due(s, MP_SQL_DUE,
+                          "SELECT k.attempts, k.order_key, e.id, e.type, e.model, e.created_ms, "
+                          "e.order_key, e.headers, e.body "
+                          "FROM (SELECT event_id, attempts, order_key " DUE
+                          ") k "
+                          "CROSS JOIN event e ON e.id = k.event_id",
+                          order, limit, &q, err);
 
-  *count = 0;
   if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, webhook_id);
-  sqlite3_bind_int64(q, 2, now_ms);
-  sqlite3_bind_int(q, 3, limit);
   while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
-    ids[(*count)++] = sqlite3_column_int64(q, 0);
+    mp_claim claim = {.webhook_id = order->webhook_id,
+                      .lease = order->lease,
+                      .attempts = sqlite3_column_int(q, 0),
+                      .order_key = mp_sqlite_text(q, 1)};
+
+    mp_sqlite_event_row(q, 2, &claim.event);
+    claim.event_id = claim.event.id;
+    ++*count;
+    if ((code = fn(arg, &claim, err)) != MP_OK) {
+      mp_sqlite_end(q);
+      break;
+    }
   }
   return code;
 }
 
-static mp_code lease_one(mp_sqlite *s, int64_t event_id, int64_t webhook_id, int64_t lease,
+/* ... and leases them all at once: leasing takes rows out of the index that is read. */
+static mp_code lease_all(mp_sqlite *s, const mp_claim_order *order, int limit, int64_t *leased,
                          mp_error *err) {
   sqlite3_stmt *q;
-  mp_code code = mp_sqlite_write(
-      s, MP_SQL_LEASE,
-      "UPDATE delivery SET state = 1, lease = ?3 WHERE event_id = ?1 AND webhook_id = ?2", &q, err);
+  mp_code code = read_due(s, MP_SQL_LEASE,
+                          "UPDATE delivery SET state = 1, lease = ?4 WHERE webhook_id = ?1 "
+                          "AND event_id IN (SELECT event_id " DUE ")",
+                          order, limit, &q, err);
   if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, event_id);
-  sqlite3_bind_int64(q, 2, webhook_id);
-  sqlite3_bind_int64(q, 3, lease);
-  return mp_sqlite_run(s, q, NULL, err);
-}
-
-static mp_code hand_over(mp_sqlite *s, mp_claim *claim, mp_claim_fn fn, void *arg, mp_error *err) {
-  sqlite3_stmt *q;
-  bool row;
-  mp_code code = mp_sqlite_read(
-      s, MP_SQL_LEASED,
-      "SELECT d.attempts, d.order_key, e.id, e.type, e.model, e.created_ms, e.order_key, "
-      "e.headers, e.body "
-      "FROM delivery d CROSS JOIN event e ON e.id = d.event_id "
-      "WHERE d.event_id = ?1 AND d.webhook_id = ?2",
-      &q, err);
-
-  if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, claim->event_id);
-  sqlite3_bind_int64(q, 2, claim->webhook_id);
-  code = mp_sqlite_step(s, q, &row, err);
-  if (code != MP_OK) return code;
-  if (!row) return mp_fail(err, MP_ECORRUPT, "%s: a delivery has no event", s->name);
-  claim->attempts = sqlite3_column_int(q, 0);
-  claim->order_key = mp_sqlite_text(q, 1);
-  mp_sqlite_event_row(q, 2, &claim->event);
-  code = fn(arg, claim, err);
-  mp_sqlite_end(q);
-  return code;
+  sqlite3_bind_int64(q, 4, order->lease);
+  return mp_sqlite_run(s, q, leased, err);
 }
 
 static mp_code lease_due(mp_sqlite *s, const mp_claim_order *order, int limit, mp_claim_fn fn,
                          void *arg, int *claimed, mp_error *err) {
-  int64_t *ids = malloc((size_t)limit * sizeof *ids);
-  int count;
-  mp_code code;
+  int64_t leased = 0;
+  int count = 0;
+  mp_code code = hand_over(s, order, limit, fn, arg, &count, err);
 
-  if (!ids) return mp_fail(err, MP_ENOMEM, "%s: out of memory", s->name);
-  code = find_due(s, order->webhook_id, order->now_ms, limit, ids, &count, err);
-  for (int i = 0; i < count && code == MP_OK; i++) {
-    mp_claim claim = {
-        .event_id = ids[i], .webhook_id = order->webhook_id, .lease = order->first_lease + i};
-
-    code = lease_one(s, claim.event_id, claim.webhook_id, claim.lease, err);
-    if (code == MP_OK) code = hand_over(s, &claim, fn, arg, err);
-    if (code == MP_OK) ++*claimed;
-  }
-  free(ids);
-  return code;
+  if (code == MP_OK && count > 0) code = lease_all(s, order, limit, &leased, err);
+  if (code != MP_OK) return code;
+  if (leased != count) return mp_fail(err, MP_ECORRUPT, "%s: a delivery has no event", s->name);
+  *claimed = count;
+  return MP_OK;
 }
 
 mp_code mp_sqlite_claim(mp_store *store, const mp_claim_order *order, mp_claim_fn fn, void *arg,

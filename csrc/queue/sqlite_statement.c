@@ -134,6 +134,7 @@ mp_code mp_sqlite_begin(mp_store *store, mp_error *err) {
   mp_code code = mp_sqlite_read(s, MP_SQL_BEGIN, "BEGIN IMMEDIATE", &q, err);
 
   memset(s->added, 0, sizeof s->added);
+  mp_sqlite_webhook_forget(s);
   return code == MP_OK ? mp_sqlite_run(s, q, NULL, err) : code;
 }
 

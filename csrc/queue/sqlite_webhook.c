@@ -2,6 +2,8 @@
  *
  * What always holds: a waiting delivery has a webhook. Whether it is held is its webhook's enabled
  * alone. */
+#include <string.h>
+
 #include "queue/sqlite.h"
 
 mp_code mp_sqlite_webhooks(mp_store *store, mp_webhook_fn fn, void *arg, mp_error *err) {
@@ -52,18 +54,35 @@ mp_code mp_sqlite_webhook_insert(mp_store *store, mp_webhook_row *row, mp_error 
   sqlite3_bind_int(q, 4, row->enabled);
   sqlite3_bind_int64(q, 5, row->created_ms);
   sqlite3_bind_int64(q, 6, row->updated_ms);
+  mp_sqlite_webhook_forget(s);
   code = mp_sqlite_run(s, q, NULL, err);
   if (code == MP_OK) row->id = sqlite3_last_insert_rowid(s->db);
   return code;
 }
 
 mp_code mp_sqlite_webhook_enabled(mp_sqlite *s, int64_t id, int64_t *enabled, mp_error *err) {
+  mp_sqlite_known *known = &s->known[(uint64_t)id % MP_SQLITE_KNOWN];
+  bool in_transaction = id != 0 && !sqlite3_get_autocommit(s->db);
   sqlite3_stmt *q;
-  mp_code code = mp_sqlite_read(s, MP_SQL_WEBHOOK_ENABLED,
-                                "SELECT enabled FROM webhook WHERE id = ?1", &q, err);
+  mp_code code;
+
+  if (known->id == id && in_transaction) {
+    *enabled = known->enabled;
+    return MP_OK;
+  }
+  code = mp_sqlite_read(s, MP_SQL_WEBHOOK_ENABLED, "SELECT enabled FROM webhook WHERE id = ?1", &q,
+                        err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, id);
-  return mp_sqlite_integer(s, q, -1, enabled, err);
+  code = mp_sqlite_integer(s, q, -1, enabled, err);
+  if (code == MP_OK && in_transaction) {
+    *known = (mp_sqlite_known){.id = id, .enabled = *enabled};
+  }
+  return code;
+}
+
+void mp_sqlite_webhook_forget(mp_sqlite *s) {
+  memset(s->known, 0, sizeof s->known);
 }
 
 static mp_code no_webhook(mp_sqlite *s, int64_t id, mp_error *err) {
@@ -105,6 +124,7 @@ mp_code mp_sqlite_webhook_update(mp_store *store, const mp_webhook_row *row, int
   mp_sqlite_bind_text(q, 3, row->definition);
   sqlite3_bind_int(q, 4, row->enabled);
   sqlite3_bind_int64(q, 5, row->updated_ms);
+  mp_sqlite_webhook_forget(s);
   code = mp_sqlite_run(s, q, NULL, err);
   if (code == MP_OK && row->enabled && !before) code = resume(s, row->id, now_ms, err);
   return code;
@@ -165,6 +185,7 @@ mp_code mp_sqlite_webhook_delete(mp_store *store, int64_t id, mp_error *err) {
 
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, id);
+  mp_sqlite_webhook_forget(s);
   if ((code = mp_sqlite_run(s, q, &count, err)) != MP_OK) return code;
   return count == 0 ? no_webhook(s, id, err) : abandon(s, id, "deleted", err);
 }

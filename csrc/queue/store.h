@@ -204,8 +204,8 @@ typedef struct mp_new_delivery {
  * the error class "deleted"; behind another it waits, whatever was asked for. */
 mp_code mp_store_delivery_insert(mp_store *store, mp_new_delivery *delivery, mp_error *err);
 
-/* A lease is a number that no other claim ever had: the engine's id, then 40 bits of a counter of
- * the engine's own (which lasts for a year at 30,000 claims a second). */
+/* A lease is a number that no other claim of the delivery ever had: the engine's id, then 40 bits
+ * of a counter of the engine's own (which lasts for a year at 30,000 claims a second). */
 #define MP_LEASE_BITS          40
 #define MP_LEASE(engine_id, n) ((int64_t)(engine_id) << MP_LEASE_BITS | (int64_t)(n))
 #define MP_LEASE_ENGINE(lease) ((int64_t)(lease) >> MP_LEASE_BITS)
@@ -227,7 +227,7 @@ typedef struct mp_claim_order {
   mp_pace pace; /* all claims of the webhook, whoever makes them, keep to it */
   int64_t now_ms;
   int limit;
-  int64_t first_lease; /* the next gets one more, and so on */
+  int64_t lease; /* of all that are claimed */
 } mp_claim_order;
 
 /* Leases up to limit of one webhook's waiting deliveries that are due, the longest due first.

@@ -165,8 +165,7 @@ static inline mp_code keep_claim(void *arg, const mp_claim *claim, mp_error *err
 
 static inline claims claim(fixture *f, int64_t webhook, int64_t now_ms, int limit, int64_t lease) {
   claims c = {0};
-  mp_claim_order order = {
-      .webhook_id = webhook, .now_ms = now_ms, .limit = limit, .first_lease = lease};
+  mp_claim_order order = {.webhook_id = webhook, .now_ms = now_ms, .limit = limit, .lease = lease};
   int claimed = -1;
   must(f, mp_store_claim(f->store, &order, keep_claim, &c, &claimed, &f->err));
   assert_int_equal(claimed, c.count);

@@ -399,7 +399,7 @@ static mp_code use_all(fixture *f, int64_t hook) {
   mp_delivery_filter filter = {.state = -1, .limit = 100000};
   mp_event_row event = {.id = INT64_C(1) << 40, .type = "t", .body = "x", .body_len = 1};
   mp_claim_order order = {
-      .webhook_id = hook, .now_ms = INT64_MAX, .limit = 100000, .first_lease = MP_LEASE(1, 1)};
+      .webhook_id = hook, .now_ms = INT64_MAX, .limit = 100000, .lease = MP_LEASE(1, 1)};
   mp_new_delivery delivery = {
       .event_id = event.id, .webhook_id = hook, .state = MP_WAITING, .due_ms = 1};
   mp_store_counts counts;

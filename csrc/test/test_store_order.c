@@ -190,7 +190,7 @@ static void what_is_discarded_ends_dead(void **state) {
 
 static int paced(fixture *f, int64_t hook, mp_pace pace, int64_t now_ms, int limit, int64_t lease) {
   mp_claim_order order = {
-      .webhook_id = hook, .pace = pace, .now_ms = now_ms, .limit = limit, .first_lease = lease};
+      .webhook_id = hook, .pace = pace, .now_ms = now_ms, .limit = limit, .lease = lease};
   claims c = {0};
   int count;
   must(f, mp_store_claim(f->store, &order, keep_claim, &c, &count, &f->err));
