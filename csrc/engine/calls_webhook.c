@@ -61,7 +61,10 @@ mp_code mp_engine_webhook(mp_engine *engine, int64_t id, mp_buf *out, mp_error *
 
 /* After the commit: the lanes as the store now has them, and the webhook as the answer. */
 static mp_code then_reload(mp_engine *e, mp_call *call, mp_error *err) {
-  mp_code code = mp_registry_load(e, err);
+  mp_code code;
+
+  mp_registry_changed(e, MP_RELOAD_CHANGED);
+  code = mp_registry_reload(e, err);
   return code == MP_OK ? run_webhook(e, call, err) : code;
 }
 
@@ -116,7 +119,8 @@ static mp_code run_delete(mp_engine *e, mp_call *call, mp_error *err) {
 
 static mp_code then_forget(mp_engine *e, mp_call *call, mp_error *err) {
   (void)call;
-  return mp_registry_load(e, err);
+  mp_registry_changed(e, MP_RELOAD_CHANGED);
+  return mp_registry_reload(e, err);
 }
 
 static mp_call *new_write(mp_code (*run)(mp_engine *, mp_call *, mp_error *), const char *name,

@@ -168,11 +168,9 @@ static void settle(mp_engine *e, mp_batch *b) {
 
   atomic_fetch_add(&e->commits, 1);
   atomic_fetch_add(&e->accepted, b->events);
-  if (b->reload || e->reload) {
-    e->reload = mp_registry_load(e, &err) != MP_OK;
-    if (e->reload) {
-      mp_log(e->settings->log_level, MP_LOG_ERROR, "reading the webhooks: %s", err.message);
-    }
+  if (b->reload) mp_registry_changed(e, MP_RELOAD_CHANGED);
+  if (mp_registry_reload(e, &err) != MP_OK) { /* the next transaction reads them first */
+    mp_log(e->settings->log_level, MP_LOG_ERROR, "reading the webhooks: %s", err.message);
   }
   mp_reports_keep(e, &b->reports);
   mp_delivery_hand(e, &b->leased);
@@ -181,8 +179,9 @@ static void settle(mp_engine *e, mp_batch *b) {
 
 static mp_code transact(mp_engine *e, bool under_way, bool emits, bool claim, mp_error *err) {
   mp_batch b = {.now_ms = mp_engine_now(e)};
-  mp_code code = mp_store_begin(e->store, err);
+  mp_code code = mp_registry_reload(e, err);
 
+  if (code == MP_OK) code = mp_store_begin(e->store, err);
   if (code == MP_OK && under_way) code = mp_outcomes_write(e, &b, err);
   if (code == MP_OK && emits) code = insert_emits(e, &b, err);
   if (code == MP_OK && claim) code = claim_all(e, &b, err);

@@ -93,6 +93,12 @@ typedef struct mp_upkeep {
   mp_pruned pruned;       /* by the last step */
 } mp_upkeep;
 
+typedef enum mp_reload {
+  MP_RELOAD_NONE,
+  MP_RELOAD_CHANGED, /* this engine changed some */
+  MP_RELOAD_ALL      /* another process wrote: it may also have changed what waits */
+} mp_reload;
+
 typedef enum mp_phase { MP_STARTING, MP_RUNNING, MP_CLOSING, MP_STOPPED } mp_phase;
 
 struct mp_engine {
@@ -138,7 +144,7 @@ struct mp_engine {
   mp_upkeep upkeep;
   mp_half under_way; /* outcomes and claims */
   mp_half emitting;  /* new events */
-  bool reload;       /* a transaction changed webhooks that could not be read since */
+  mp_reload reload;  /* webhooks were changed that were not read anew since */
 
   /* hand-over to the delivery thread */
   pthread_t delivery_thread;
@@ -230,7 +236,11 @@ void mp_reports_free(mp_list *reports);
 
 /* registry.c: webhooks and lanes, store thread */
 mp_code mp_registry_sync(mp_engine *engine, mp_error *err);
-mp_code mp_registry_load(mp_engine *engine, mp_error *err);
+/* Webhooks are to be read anew: after the commit that changed them. */
+void mp_registry_changed(mp_engine *engine, mp_reload reload);
+/* Reads them, if there is need. While it fails no event may be accepted: it could be for a webhook
+ * that is not known yet. */
+mp_code mp_registry_reload(mp_engine *engine, mp_error *err);
 /* Inside a transaction: changes a webhook's row, and what waits for it as its definition says. */
 mp_code mp_registry_write(mp_engine *engine, const mp_webhook *webhook, const mp_webhook_row *row,
                           bool was_enabled, mp_error *err);

@@ -26,6 +26,7 @@ typedef struct mp_lane {
   int64_t failing_ms; /* its attempts have failed since; 0: they do not */
   int64_t failed_ms;  /* the last failure that the store knows of */
   bool disabling;     /* the open transaction, or the last one, disables its webhook */
+  bool stale;         /* next_due_ms is to be read anew */
   bool seen;          /* while the webhooks are read anew */
 
   /* both */

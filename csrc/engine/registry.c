@@ -112,6 +112,7 @@ static mp_code load_row(void *arg, const mp_webhook_row *stored, mp_error *err) 
   mp_lane *lane = mp_lanes_add(&e->lanes, row.id);
   mp_webhook *webhook = NULL;
   mp_error why;
+  mp_code code;
 
   if (!lane) return mp_fail(err, MP_ENOMEM, "out of memory");
   if (row.from_config) {
@@ -125,7 +126,9 @@ static mp_code load_row(void *arg, const mp_webhook_row *stored, mp_error *err) 
   lane->failed_ms = row.failed_ms;
   atomic_store(&lane->hold_ms, row.hold_ms);
   if (same(lane->webhook, &row)) return MP_OK;
-  if (mp_webhook_new(e->settings, &row, &webhook, &why) != MP_OK) {
+  code = mp_webhook_new(e->settings, &row, &webhook, &why);
+  if (code == MP_ENOMEM) return mp_fail(err, code, "%s", why.message); /* it is not at fault */
+  if (code != MP_OK) {
     mp_log(e->settings->log_level, MP_LOG_ERROR, "webhook %lld is not used: %s", (long long)row.id,
            why.message);
     lane->seen = false;
@@ -134,28 +137,44 @@ static mp_code load_row(void *arg, const mp_webhook_row *stored, mp_error *err) 
   mp_webhook_unref(lane->webhook);
   lane->webhook = webhook;
   lane->circuit = (mp_circuit){0}; /* what kept failing may have been mended */
+  lane->stale = true;
   atomic_store(&lane->stopped, !webhook->enabled);
   return MP_OK;
 }
 
-mp_code mp_registry_load(mp_engine *engine, mp_error *err) {
+/* A lane whose webhook is gone; or when is a lane's next delivery due? Of a lane whose webhook did
+ * not change that is known, unless another process wrote. */
+static mp_code settle_lane(mp_engine *e, mp_lane *lane, mp_error *err) {
+  mp_code code;
+
+  if (!lane->seen) {
+    mp_webhook_unref(lane->webhook);
+    lane->webhook = NULL;
+    lane->next_due_ms = INT64_MAX;
+    atomic_store(&lane->stopped, true);
+    return MP_OK;
+  }
+  if (!lane->stale && e->reload != MP_RELOAD_ALL) return MP_OK;
+  code = mp_store_next_due(e->store, lane->webhook_id, &lane->webhook->pace, mp_engine_now(e),
+                           &lane->next_due_ms, err);
+  if (code == MP_OK) lane->stale = false;
+  return code;
+}
+
+mp_code mp_registry_reload(mp_engine *engine, mp_error *err) {
   mp_lanes *lanes = &engine->lanes;
   mp_code code;
 
+  if (engine->reload == MP_RELOAD_NONE) return MP_OK;
   for (size_t i = 0; i < lanes->count; i++)
     lanes->items[i]->seen = false;
   code = mp_store_webhooks(engine->store, load_row, engine, err);
-  for (size_t i = 0; code == MP_OK && i < lanes->count; i++) {
-    mp_lane *lane = lanes->items[i];
-    if (!lane->seen) {
-      mp_webhook_unref(lane->webhook);
-      lane->webhook = NULL;
-      lane->next_due_ms = INT64_MAX;
-      atomic_store(&lane->stopped, true);
-      continue;
-    }
-    code = mp_store_next_due(engine->store, lane->webhook_id, &lane->webhook->pace,
-                             mp_engine_now(engine), &lane->next_due_ms, err);
-  }
+  for (size_t i = 0; code == MP_OK && i < lanes->count; i++)
+    code = settle_lane(engine, lanes->items[i], err);
+  if (code == MP_OK) engine->reload = MP_RELOAD_NONE;
   return code;
+}
+
+void mp_registry_changed(mp_engine *engine, mp_reload reload) {
+  if (engine->reload < reload) engine->reload = reload;
 }

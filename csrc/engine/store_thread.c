@@ -19,7 +19,8 @@
 static mp_code start(mp_engine *e, mp_error *err) {
   mp_code code = mp_store_open(e->settings->store, &e->store, err);
   if (code == MP_OK) code = mp_upkeep_start(e, err);
-  if (code == MP_OK) code = mp_registry_load(e, err);
+  mp_registry_changed(e, MP_RELOAD_ALL);
+  if (code == MP_OK) code = mp_registry_reload(e, err);
   if (code == MP_OK) code = mp_delivery_client(e, err);
   if (code == MP_OK) {
     int rc = pthread_create(&e->delivery_thread, NULL, mp_delivery_thread, e);

@@ -154,7 +154,8 @@ static mp_code look(mp_engine *e, mp_error *err) {
 
   mp_watch_look(e->watch); /* what is written from here on is told again */
   code = mp_store_changed(e->store, &changed, err);
-  if (code == MP_OK && changed) code = mp_registry_load(e, err);
+  if (changed) mp_registry_changed(e, MP_RELOAD_ALL);
+  if (code == MP_OK) code = mp_registry_reload(e, err);
   if (code == MP_OK && changed) code = look_at_engines(e, err);
   if (code == MP_OK && !e->upkeep.alone) code = transaction(e, reap, err);
   return code;
