@@ -13,7 +13,7 @@
 #define MAX_ROWS        4096               /* deliveries inserted in one transaction */
 #define MAX_CLAIMS      1024               /* in one transaction */
 #define CLAIM_TURN      64                 /* of one lane before the next has its turn */
-#define MAX_LEASED      4096               /* in memory, all lanes together ... */
+#define MAX_LEASED      8192               /* in memory, all lanes together ... */
 #define MAX_LEASED_SIZE ((size_t)64 << 20) /* ... and the bytes of their bodies */
 #define RETRY_MS        500                /* after a transaction failed */
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_AHEAD 256
+#define MAX_AHEAD 512
 
 static size_t position(const mp_lanes *lanes, int64_t webhook_id) {
   size_t low = 0, high = lanes->count;
@@ -58,7 +58,7 @@ void mp_lanes_free(mp_lanes *lanes) {
 }
 
 int mp_lane_room(const mp_lane *lane) {
-  int ahead = lane->drained > MAX_AHEAD / 2 ? MAX_AHEAD : lane->drained * 2;
+  int ahead = lane->drained > MAX_AHEAD / 4 ? MAX_AHEAD : lane->drained * 4;
   int room;
 
   if (!lane->webhook || !lane->webhook->enabled) return 0;
