@@ -1,5 +1,5 @@
 # The commands a person types. Each is one or two lines; what is longer stands in scripts/.
-.PHONY: deps build demo test lint env format clean
+.PHONY: deps build demo test bench bench-guard lint env format clean
 .NOTPARALLEL:
 
 # The specs, the demo and the tools find their modules by themselves; the caller's Lua settings stay outside.
@@ -17,6 +17,16 @@ demo: deps build
 test: deps build
 	@scripts/test.sh
 
+# CASE="durable idle" ROUNDS=3 QUICK=1; bench/README.md has the cases.
+bench: deps
+	@scripts/bench-deps.sh
+	@scripts/bench.sh
+
+# RECORD=1 records the counts anew.
+bench-guard: deps
+	@scripts/bench-deps.sh valgrind
+	@scripts/bench-guard.sh
+
 lint: deps
 	@scripts/lint.sh
 
@@ -25,7 +35,7 @@ env:
 	@scripts/env.sh
 
 format:
-	@find csrc -name '*.[ch]' -exec clang-format-14 -i {} +
+	@find csrc bench -name node_modules -prune -o -name '*.[ch]' -exec clang-format-14 -i {} +
 
 clean:
 	@rm -rf build build.luarocks

@@ -12,7 +12,7 @@ luacheck --quiet --no-color "${lua_files[@]}" || failed=1
 scripts/layers.sh || failed=1
 
 if command -v clang-format-14 >/dev/null; then
-  find csrc -name '*.[ch]' -exec clang-format-14 --dry-run --Werror {} + || failed=1
+  find csrc bench -name node_modules -prune -o -name '*.[ch]' -exec clang-format-14 --dry-run --Werror {} + || failed=1
 else
   echo "clang-format 14 is not here: the C sources' format is not checked" >&2
 fi
