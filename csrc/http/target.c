@@ -14,6 +14,15 @@ static mp_code copy_headers(mp_headers *to, const mp_headers *from, mp_error *er
   return code;
 }
 
+static bool is_tls(CURLU *url) {
+  char *scheme = NULL;
+  bool tls = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+             strcmp(scheme, "https") == 0; /* libcurl answers it in lower case */
+
+  curl_free(scheme);
+  return tls;
+}
+
 mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_error *err) {
   mp_target *t = calloc(1, sizeof *t);
   mp_code code = MP_ENOMEM;
@@ -37,6 +46,7 @@ mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_erro
   if (code != MP_OK) goto out;
   switch (curl_url_set(t->url, CURLUPART_URL, options->url, 0)) {
     case CURLUE_OK:
+      t->tls = is_tls(t->url);
       break;
     case CURLUE_OUT_OF_MEMORY:
       code = mp_fail(err, MP_ENOMEM, "out of memory");
