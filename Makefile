@@ -1,5 +1,5 @@
 # The commands a person types. Each is one or two lines; what is longer stands in scripts/.
-.PHONY: deps build demo test bench bench-guard lint env format clean
+.PHONY: deps build demo test crash bench bench-guard lint env format clean
 .NOTPARALLEL:
 
 # The specs, the demo and the tools find their modules by themselves; the caller's Lua settings stay outside.
@@ -26,6 +26,10 @@ bench: deps
 bench-guard: deps
 	@scripts/bench-deps.sh valgrind
 	@scripts/bench-guard.sh
+
+# The crash spec alone, with a summary: make crash N=1000
+crash: deps build
+	@MOONPOST_KILLS=$(or $(N),100) MOONPOST_CRASH_SUMMARY=1 busted --output=plainTerminal spec/integration/crash_spec.lua
 
 lint: deps
 	@scripts/lint.sh

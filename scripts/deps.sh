@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(gcc libc6-dev make cmake ninja-build pkg-config
   lua5.4 liblua5.4-dev lua-cjson lua-argparse lua-busted lua-check luarocks
-  libcurl4-openssl-dev libsqlite3-dev libcmocka-dev curl)
+  libcurl4-openssl-dev libsqlite3-dev sqlite3 libcmocka-dev curl)
 
 installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | head -n 1)" = installed ]
@@ -37,7 +37,7 @@ list_missing() {
 
 without_apt() {
   local missing=() name
-  for name in gcc make cmake ninja pkg-config lua5.4 luajit busted luacheck luarocks curl; do
+  for name in gcc make cmake ninja pkg-config lua5.4 luajit busted luacheck luarocks curl sqlite3; do
     command -v "$name" >/dev/null || missing+=("$name")
   done
   for name in lua5.4 luajit libcurl sqlite3 cmocka; do

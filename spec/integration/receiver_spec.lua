@@ -230,6 +230,18 @@ describe("the receiver", function()
     assert.is_true(failed > 50 and failed < 150, failed .. " of 200 failed")
   end)
 
+  it("resets a share of the connections", function()
+    assert.equal(200, status_of "/flaky-reset/0")
+    assert.equal(RECEIVE_ERROR, (select(3, curl "/flaky-reset/100")))
+    local reset = 0
+    for _ = 1, 60 do
+      local _, _, code = curl "/flaky-reset/50"
+      assert.is_true(code == 0 or code == RECEIVE_ERROR, code)
+      reset = reset + (code == 0 and 0 or 1)
+    end
+    assert.is_true(reset > 5 and reset < 55, reset .. " of 60 were reset")
+  end)
+
   for name, request in pairs {
     ["a line feed alone"] = "GET / HTTP/1.1\nHost: a\r\n\r\n",
     ["a carriage return alone"] = "GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n",
@@ -262,7 +274,7 @@ describe("the receiver", function()
   it("refuses a parameter it cannot use", function()
     for _, path in ipairs {
       "/status/x", "/status/100", "/status/2000", "/status", "/sequence/500,x", "/sequence", "/delay/x",
-      "/delay/1e9", "/big/-1", "/flaky/101", "/redirect/x?to=/",
+      "/delay/1e9", "/big/-1", "/flaky/101", "/flaky-reset/x", "/redirect/x?to=/",
     } do
       -- A bad number that a sequence comes to later is refused then.
       local status = status_of(path)
@@ -309,6 +321,70 @@ describe("the receiver", function()
       ( RECEIVER --pid-parent 2>&1 > OUT & while ! [ -s OUT ]; do sleep 0.01; done ) | timeout 20 cat
     ]]
     assert.equal(0, code)
+  end)
+
+  describe("with a brief record", function()
+    local brief
+
+    setup(function()
+      brief = receiver.start { brief = true }
+    end)
+
+    teardown(function()
+      brief:stop()
+    end)
+
+    -- The lines since the last call, each as { path, webhook_id, body_hash, status }.
+    local read = 0
+    local function arrivals()
+      local new, count, last = {}, 0, 0
+      for at, path, id, hash, status in brief:arrivals() do
+        assert.is_true(at >= last)
+        count, last = count + 1, at
+        if count > read then
+          new[#new + 1] = { path, id, hash, status }
+        end
+      end
+      read = count
+      return new
+    end
+
+    local function post(path, options)
+      shell.run("curl --silent --max-time 0.5 " .. (options or "") .. " " .. shell.quote(brief:url(path)))
+    end
+
+    it("writes what came and how it was answered", function()
+      -- The hashes are FNV's own test vectors.
+      post "/ok?x=%20"
+      post("/status/503", "-H 'Webhook-Id: evt_1' --data-binary a")
+      post("/echo", "-H 'webhook-id: a b' --data-binary foobar")
+      assert.same({
+        { "/ok?x=%20", "-", "cbf29ce484222325", 200 },
+        { "/status/503", "evt_1", "af63dc4c8601ec8c", 503 },
+        { "/echo", "a?b", "85944171f73967e8", 200 },
+      }, arrivals())
+    end)
+
+    it("writes 0 where no whole answer comes", function()
+      local expected = {}
+      for i, path in ipairs { "/hang", "/reset", "/close", "/garbage", "/half", "/half-head", "/flaky-reset/100" } do
+        post(path)
+        expected[i] = { path, "-", "cbf29ce484222325", 0 }
+      end
+      assert.same(expected, arrivals())
+    end)
+
+    it("writes the status of each answer", function()
+      local expected = {}
+      for path, status in pairs {
+        ["/delay/0.01"] = 200, ["/flaky/100"] = 500, ["/flaky-reset/0"] = 200, ["/sequence/502,200"] = 502,
+        ["/no-content"] = 204, ["/redirect?to=/"] = 302, ["/big/10"] = 200, ["/continue"] = 200, ["/status/x"] = 400,
+      } do
+        post(path)
+        expected[#expected + 1] = { path, "-", "cbf29ce484222325", status }
+      end
+      assert.same(expected, arrivals())
+    end)
   end)
 
   it("ends when a spec stops it", function()

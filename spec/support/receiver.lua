@@ -13,7 +13,8 @@ receiver.__name = "spec.receiver"
 local START = 20
 
 --- Starts a receiver. It ends with :stop(), or when this process ends.
----@param options table? bind (an address of the loopback, default 127.0.0.1), port (default: a free one)
+---@param options table? bind (an address of the loopback, default 127.0.0.1), port (default: a free one), brief (true:
+-- it records what :arrivals() reads, and nothing for :requests())
 ---@return table receiver with the fields port and pid
 function receiver.start(options)
   options = options or {}
@@ -25,7 +26,7 @@ function receiver.start(options)
     "; exec ", shell.quote(paths.receiver), " --stdin-lifetime",
     " --bind ", shell.quote(options.bind or "127.0.0.1"),
     " --port ", tostring(options.port or 0),
-    " --record ", shell.quote(dir .. "/record"),
+    options.brief and " --record-brief " or " --record ", shell.quote(dir .. "/record"),
     " > ", shell.quote(dir .. "/out"), " 2> ", shell.quote(dir .. "/err"),
   }), "w"))
   local address, port
@@ -80,6 +81,23 @@ function receiver:requests()
     end
   end
   return self.recorded
+end
+
+--- Goes through the brief record, a line at a time, whatever its length: for at_us (monotonic microseconds), target,
+-- webhook_id ("-" for none), body_hash (64-bit FNV-1a, 16 hexadecimal digits), status (as answered; 0: no whole answer).
+---@return fun(): number?, string, string, string, number
+function receiver:arrivals()
+  local file = assert(io.open(self.dir .. "/record", "rb"))
+  return function()
+    local line = file:read("*l")
+    if not line then
+      file:close()
+      return nil
+    end
+    local at, target, id, hash, status = line:match("^(%d+) (%S+) (%S+) (%x+) (%d+)$")
+    assert(at, "not a line of a brief record: " .. line)
+    return tonumber(at), target, id, hash, tonumber(status)
+  end
 end
 
 --- A request's header, by name in any case.

@@ -59,6 +59,7 @@ static void answer(connection *c, int status, const char *fields, slice body) {
 
   c->phase = PHASE_WRITING;
   c->ending = c->request.keep_alive ? END_KEEP : END_CLOSE;
+  c->status = status;
   mp_buf_add_format(&c->out, "HTTP/1.1 %d %s\r\n%s", status, reason_phrase(status), fields);
   if (!c->request.keep_alive) mp_buf_add_str(&c->out, "Connection: close\r\n");
   if (has_body) mp_buf_add_format(&c->out, "Content-Length: %zu\r\n", body.len);
@@ -82,6 +83,7 @@ static void answer_ok(connection *c) {
   }
   c->phase = PHASE_WRITING;
   c->ending = END_KEEP;
+  c->status = 200;
   mp_buf_add(&c->out, ok, sizeof ok - 1);
 }
 
@@ -246,6 +248,16 @@ static void route_flaky(server *s, connection *c, const route *r) {
     answer_ok(c);
 }
 
+static void route_flaky_reset(server *s, connection *c, const route *r) {
+  double percent;
+  if (!read_number(r->argument, 0, 100, &percent))
+    answer_refused(c, "/flaky-reset/PERCENT, from 0 to 100");
+  else if (next_random(s) * 100 < percent)
+    answer_raw(c, "", END_RESET);
+  else
+    answer_ok(c);
+}
+
 static void route_delay(server *s, connection *c, const route *r) {
   double seconds;
   (void)s;
@@ -309,6 +321,7 @@ static void route_big(server *s, connection *c, const route *r) {
   }
   c->phase = PHASE_WRITING;
   c->ending = c->request.keep_alive ? END_KEEP : END_CLOSE;
+  c->status = 200;
   mp_buf_add_format(&c->out, "HTTP/1.1 200 OK\r\nContent-Length: %.0f\r\n\r\n", floor(bytes));
   if (!slice_is(c->request.method, "HEAD")) c->filler = (uint64_t)bytes;
 }
@@ -381,6 +394,7 @@ void answer_request(server *s, connection *c) {
       {"status", route_status},
       {"sequence", route_sequence},
       {"flaky", route_flaky},
+      {"flaky-reset", route_flaky_reset},
       {"delay", route_delay},
       {"hang", route_hang},
       {"reset", route_reset},
@@ -398,6 +412,7 @@ void answer_request(server *s, connection *c) {
   };
   route r = split_target(c->request.target);
 
+  c->status = 0;
   for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
     if (slice_is(r.name, routes[i].name)) {
       routes[i].answer(s, c, &r);

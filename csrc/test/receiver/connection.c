@@ -241,8 +241,8 @@ static void serve(server *s, connection *c) {
       answer_bad_request(c);
     } else {
       s->requests++;
-      if (s->record >= 0) record_request(s, c);
       answer_request(s, c);
+      record_request(s, c);
     }
     if (!start_answer(s, c)) return;
   }

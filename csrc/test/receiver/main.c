@@ -1,6 +1,7 @@
 /* The receiver's options, its socket and its loop; receiver.h says what it is for.
  *
- *   receiver [--bind 127.0.0.1] [--port 0] [--record FILE] [--stdin-lifetime] [--pid-parent]
+ *   receiver [--bind 127.0.0.1] [--port 0] [--record FILE] [--record-brief FILE]
+ *            [--stdin-lifetime] [--pid-parent]
  *
  * Prints "listening on ADDRESS:PORT" and ends on SIGTERM or SIGINT; with --stdin-lifetime when its
  * standard input is closed; with --pid-parent when its parent dies. */
@@ -22,11 +23,12 @@
 #include "receiver.h"
 
 #define EVENTS    256
-#define SPARE_FDS 16 /* standard streams, epoll, the record */
+#define SPARE_FDS 16 /* standard streams, epoll, the records */
 
 typedef struct options {
   const char *bind;
   const char *record;
+  const char *record_brief;
   int port;
   bool stdin_lifetime;
   bool pid_parent;
@@ -59,12 +61,17 @@ static options read_options(int argc, char **argv) {
       o.pid_parent = true;
       continue;
     }
-    if (strcmp(name, "--bind") != 0 && strcmp(name, "--port") != 0 && strcmp(name, "--record") != 0)
-      die(name, "no such option (--bind, --port, --record, --stdin-lifetime, --pid-parent)");
+    if (strcmp(name, "--bind") != 0 && strcmp(name, "--port") != 0 &&
+        strcmp(name, "--record") != 0 && strcmp(name, "--record-brief") != 0) {
+      die(name,
+          "no such option (--bind, --port, --record, --record-brief, --stdin-lifetime, "
+          "--pid-parent)");
+    }
     if (!value) die(name, "needs a value");
     if (strcmp(name, "--bind") == 0) o.bind = value;
     if (strcmp(name, "--port") == 0) o.port = read_port(value);
     if (strcmp(name, "--record") == 0) o.record = value;
+    if (strcmp(name, "--record-brief") == 0) o.record_brief = value;
     i++;
   }
   return o;
@@ -129,6 +136,16 @@ static int connection_limit(void) {
 
 /* ---- the loop ----------------------------------------------------------------------------------
  */
+
+/* -1 when no file is named. */
+static int open_record(const char *path) {
+  int fd;
+
+  if (!path) return -1;
+  fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) die(path, strerror(errno));
+  return fd;
+}
 
 /* What an event is for, where it is not a connection's. */
 static const char stdin_tag, signal_tag, listener_tag;
@@ -201,11 +218,12 @@ static void server_free(server *s) {
   close(s->listener);
   close(s->epoll);
   if (s->record >= 0) close(s->record);
+  if (s->record_brief >= 0) close(s->record_brief);
 }
 
 int main(int argc, char **argv) {
   options o = read_options(argc, argv);
-  server s = {.record = -1, .next_due_us = INT64_MAX, .random = 0x9e3779b97f4a7c15};
+  server s = {.next_due_us = INT64_MAX, .random = 0x9e3779b97f4a7c15};
   pid_t parent = getppid();
   int signals;
 
@@ -213,10 +231,8 @@ int main(int argc, char **argv) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) return 0; /* it died before the line above */
   }
-  if (o.record) {
-    s.record = open(o.record, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (s.record < 0) die(o.record, strerror(errno));
-  }
+  s.record = open_record(o.record);
+  s.record_brief = open_record(o.record_brief);
   signals = open_signals();
   mp_buf_init(&s.line, 8 * (MAX_HEAD * 3 + MAX_BODY));
   s.max_connections = connection_limit();

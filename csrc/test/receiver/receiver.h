@@ -3,10 +3,12 @@
  *
  *   /ok and any other path      200
  *   /status/N[?retry-after=V]   N, with Retry-After
- *   /sequence/500,500,200       the n-th request of this target (query included) gets the n-th,
- * then the last; retry-after as above /flaky/PERCENT              500 for that share, else 200
+ *   /sequence/500,500,200       the n-th request of this target (query included) gets the n-th, and
+ *                               any later one the last; retry-after as above
+ *   /flaky/PERCENT              500 for that share, else 200
  *   /delay/SECONDS              200 after a time
  *   /hang  /reset  /close       no answer; a reset; a close without an answer
+ *   /flaky-reset/PERCENT        a reset for that share, else 200
  *   /garbage                    bytes that are no HTTP
  *   /half  /half-head           a body, a header that ends too early
  *   /headers-forever            a header line every few milliseconds
@@ -97,6 +99,7 @@ typedef struct connection {
   uint64_t number;
   phase phase;
   ending ending;
+  int status; /* of the answer; 0: none, or bytes that are no whole answer */
   request request;
   mp_buf in;
   mp_buf out;
@@ -119,7 +122,8 @@ typedef struct sequence {
 struct server {
   int epoll;
   int listener;
-  int record; /* -1: none */
+  int record;       /* -1: none */
+  int record_brief; /* likewise */
   int max_connections;
   int connections;
   connection *all;
@@ -148,7 +152,8 @@ void answer_bad_request(connection *c);
 /* ---- record.c ----------------------------------------------------------------------------------
  */
 
-/* Appends the request as one JSON line, in one write(2). Ends the process when it cannot. */
+/* Appends the request to the records that are kept, as one line in one write(2), when its answer is
+ * chosen and not yet sent. Ends the process when it cannot. */
 void record_request(server *s, const connection *c);
 
 #endif
