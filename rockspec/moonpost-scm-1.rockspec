@@ -12,6 +12,7 @@ its own deliver it with retries, and attributes that a content type calls privat
 dependencies = { "lua >= 5.1", "lua-cjson", "argparse" }
 external_dependencies = {
   CURL = { library = "curl" },
+  CRYPTO = { library = "crypto" },
   SQLITE = { library = "sqlite3" },
 }
 build = {

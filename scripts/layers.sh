@@ -6,12 +6,13 @@ cd "$(dirname "$0")/.."
 declare -A may=(
   [base]="base"
   [payload]="base payload"
+  [crypto]="base crypto"
   [queue]="base queue"
   [http]="base http"
-  [engine]="base payload queue http engine"
-  [lua]="base payload queue http engine lua"
+  [engine]="base payload crypto queue http engine"
+  [lua]="base payload crypto queue http engine lua"
 )
-declare -A foreign=([curl]=http [sqlite3]=queue [lua]=lua [lauxlib]=lua [lualib]=lua)
+declare -A foreign=([curl]=http [sqlite3]=queue [openssl]=crypto [lua]=lua [lauxlib]=lua [lualib]=lua)
 found=0
 
 complain() {

@@ -21,6 +21,7 @@ static const struct {
     [MP_EBUSY] = {"EBUSY", "busy"},
     [MP_ECORRUPT] = {"ECORRUPT", "damaged store"},
     [MP_EVERSION] = {"EVERSION", "store of a newer version"},
+    [MP_EKEY] = {"EKEY", "wrong key"},
     [MP_ETIMEDOUT] = {"ETIMEDOUT", "timeout"},
     [MP_ECLOSED] = {"ECLOSED", "closed"},
     [MP_EFORK] = {"EFORK", "opened in another process"},

@@ -17,6 +17,7 @@ typedef enum mp_code {
   MP_EBUSY,     /* the store is locked by another process, or open here with other settings */
   MP_ECORRUPT,  /* the store's file is damaged, or not a store */
   MP_EVERSION,  /* the store was written by a newer moonpost */
+  MP_EKEY,      /* the store's secrets are sealed with another key, or it is not readable */
   MP_ETIMEDOUT, /* the time the caller gave has passed */
   MP_ECLOSED,   /* used after close */
   MP_EFORK,     /* used in a process that did not open it */

@@ -79,7 +79,7 @@ static mp_code run_create(mp_engine *e, mp_call *call, mp_error *err) {
   mp_code code = mp_webhook_new(e->settings, &row, &webhook, err); /* a bad one stays outside */
 
   mp_webhook_unref(webhook);
-  if (code == MP_OK) code = mp_store_webhook_insert(e->store, &row, err);
+  if (code == MP_OK) code = mp_registry_insert(e, &row, err);
   call->id = row.id;
   return code;
 }

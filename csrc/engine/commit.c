@@ -64,11 +64,24 @@ typedef struct claiming {
   mp_lane *lane;
 } claiming;
 
-static mp_code on_claim(void *arg, const mp_claim *claim, mp_error *err) {
-  claiming *c = arg;
-  mp_event *event = mp_event_new(&claim->event, -1);
+/* Header fields that cannot be unsealed make no JSON: the delivery's attempts fail, and say so. */
+static mp_code unseal_headers(mp_engine *e, mp_event_row *row, mp_error *err) {
   mp_code code;
 
+  if (!row->headers) return MP_OK;
+  code = mp_secret_show_event(e->sealer, row->id, row->headers, &e->secret, err);
+  row->headers = code == MP_OK ? e->secret.data : "";
+  return code == MP_EKEY ? MP_OK : code;
+}
+
+static mp_code on_claim(void *arg, const mp_claim *claim, mp_error *err) {
+  claiming *c = arg;
+  mp_event_row row = claim->event;
+  mp_event *event;
+  mp_code code = unseal_headers(c->engine, &row, err);
+
+  if (code != MP_OK) return code;
+  event = mp_event_new(&row, -1);
   if (!event) return mp_fail(err, MP_ENOMEM, "out of memory");
   code = mp_lease_add(c->engine, c->batch, c->lane, event, claim->lease, claim->order_key,
                       claim->attempts, err);

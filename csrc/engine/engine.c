@@ -65,6 +65,7 @@ static mp_engine *new_engine(mp_settings *settings, char *key) {
   pthread_cond_init(&e->done, &attr);
   pthread_condattr_destroy(&attr);
   mp_id_source_init(&e->ids, 0, 0);
+  mp_buf_init(&e->secret, MP_BUF_NO_LIMIT);
   return e;
 }
 

@@ -36,8 +36,19 @@ mp_code mp_insert_delivery(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp
   return MP_OK;
 }
 
+static mp_code insert_row(mp_engine *e, const mp_event *event, mp_error *err) {
+  mp_event_row row = event->row;
+  mp_code code = MP_OK;
+
+  if (row.headers) {
+    code = mp_secret_hide_event(e->sealer, row.id, row.headers, &e->secret, err);
+    row.headers = e->secret.data;
+  }
+  return code == MP_OK ? mp_store_event_insert(e->store, &row, err) : code;
+}
+
 static mp_code insert_event(mp_engine *e, mp_batch *b, mp_event *event, mp_error *err) {
-  mp_code code = mp_store_event_insert(e->store, &event->row, err);
+  mp_code code = insert_row(e, event, err);
   for (size_t i = 0; i < e->lanes.count && code == MP_OK; i++) {
     mp_lane *lane = e->lanes.items[i];
     if (lane->webhook && mp_webhook_wants(lane->webhook, event->type_index, event->row.model)) {

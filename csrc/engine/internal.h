@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/lane.h"
 #include "engine/log.h"
+#include "engine/secret.h"
 #include "engine/watch.h"
 #include "http/client.h"
 #include "queue/store.h"
@@ -131,7 +132,9 @@ struct mp_engine {
   /* store thread */
   mp_watch *watch; /* its bell: any thread */
   mp_store *store;
-  int64_t id; /* in the store's engine table */
+  mp_sealer *sealer;
+  mp_buf secret; /* the text that was sealed or unsealed last */
+  int64_t id;    /* in the store's engine table */
   int64_t lease_count;
   mp_lanes lanes;
   mp_list taken_emits;    /* out of the inbox, not yet committed */
@@ -244,6 +247,10 @@ mp_code mp_registry_reload(mp_engine *engine, mp_error *err);
 /* Inside a transaction: changes a webhook's row, and what waits for it as its definition says. */
 mp_code mp_registry_write(mp_engine *engine, const mp_webhook *webhook, const mp_webhook_row *row,
                           bool was_enabled, mp_error *err);
+/* The same for a new row, and for the row alone: they seal its definition. */
+mp_code mp_registry_insert(mp_engine *engine, mp_webhook_row *row, mp_error *err);
+mp_code mp_registry_update(mp_engine *engine, const mp_webhook_row *row, int64_t now_ms,
+                           mp_error *err);
 
 /* calls.c: what all calls share. Each is a pair: run on the store thread, the rest on the host's.
  */

@@ -62,7 +62,7 @@ static mp_code disable(mp_engine *e, mp_batch *b, mp_delivery *d, const char *re
                          .name = w->name,
                          .definition = w->from_config ? NULL : w->definition,
                          .updated_ms = mp_wall_ms()};
-  code = mp_store_webhook_update(e->store, &row, b->now_ms, err);
+  code = mp_registry_update(e, &row, b->now_ms, err);
   if (code != MP_OK) return code;
   lane->disabling = true;
   b->reload = true;

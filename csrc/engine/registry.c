@@ -31,6 +31,32 @@ static mp_code note_row(void *arg, const mp_webhook_row *row, mp_error *err) {
   return MP_OK;
 }
 
+/* The row with its definition sealed, until the engine's next secret. */
+static mp_code hide(mp_engine *e, mp_webhook_row *row, mp_error *err) {
+  mp_code code;
+
+  if (!row->definition) return MP_OK;
+  code = mp_secret_hide_webhook(e->sealer, row->name, row->definition, &e->secret, err);
+  row->definition = e->secret.data;
+  return code;
+}
+
+mp_code mp_registry_insert(mp_engine *engine, mp_webhook_row *row, mp_error *err) {
+  mp_webhook_row hidden = *row;
+  mp_code code = hide(engine, &hidden, err);
+
+  if (code == MP_OK) code = mp_store_webhook_insert(engine->store, &hidden, err);
+  row->id = hidden.id;
+  return code;
+}
+
+mp_code mp_registry_update(mp_engine *engine, const mp_webhook_row *row, int64_t now_ms,
+                           mp_error *err) {
+  mp_webhook_row hidden = *row;
+  mp_code code = hide(engine, &hidden, err);
+  return code == MP_OK ? mp_store_webhook_update(engine->store, &hidden, now_ms, err) : code;
+}
+
 mp_code mp_registry_write(mp_engine *engine, const mp_webhook *webhook, const mp_webhook_row *row,
                           bool was_enabled, mp_error *err) {
   int64_t now_ms = mp_engine_now(engine);
@@ -39,7 +65,7 @@ mp_code mp_registry_write(mp_engine *engine, const mp_webhook *webhook, const mp
   if (row->enabled && !was_enabled && webhook->discard) {
     code = mp_store_webhook_discard(engine->store, row->id, err);
   }
-  if (code == MP_OK) code = mp_store_webhook_update(engine->store, row, now_ms, err);
+  if (code == MP_OK) code = mp_registry_update(engine, row, now_ms, err);
   if (code == MP_OK && webhook->order == MP_ORDER_NONE) {
     code = mp_store_webhook_unorder(engine->store, row->id, now_ms, err);
   }
@@ -81,7 +107,7 @@ static mp_code sync_rows(mp_engine *e, known *k, mp_error *err) {
     if (row.id)
       code = sync_known(e, endpoint, &row, k->enabled[i], err);
     else
-      code = mp_store_webhook_insert(e->store, &row, err);
+      code = mp_registry_insert(e, &row, err);
   }
   return code;
 }
@@ -106,39 +132,57 @@ static bool same(const mp_webhook *w, const mp_webhook_row *row) {
          strcmp(w->definition, row->definition) == 0;
 }
 
-static mp_code load_row(void *arg, const mp_webhook_row *stored, mp_error *err) {
-  mp_engine *e = arg;
-  mp_webhook_row row = *stored;
-  mp_lane *lane = mp_lanes_add(&e->lanes, row.id);
-  mp_webhook *webhook = NULL;
-  mp_error why;
-  mp_code code;
+/* The row's definition, from the config or unsealed; NULL when it is another process's. MP_EKEY. */
+static mp_code find_definition(mp_engine *e, const mp_webhook_row *row, const char **out,
+                               mp_error *err) {
+  mp_code code = MP_OK;
 
-  if (!lane) return mp_fail(err, MP_ENOMEM, "out of memory");
-  if (row.from_config) {
-    const mp_endpoint *endpoint = endpoint_of(e->settings, row.name);
-    if (!endpoint) return MP_OK; /* another process's */
-    row.definition = endpoint->definition;
+  if (row->from_config) {
+    const mp_endpoint *endpoint = endpoint_of(e->settings, row->name);
+    *out = endpoint ? endpoint->definition : NULL;
+  } else {
+    code = mp_secret_show_webhook(e->sealer, row->name, row->definition, &e->secret, err);
+    *out = e->secret.data;
   }
+  return code;
+}
+
+static mp_code use_row(mp_engine *e, mp_lane *lane, const mp_webhook_row *stored, mp_error *err) {
+  mp_webhook_row row = *stored;
+  mp_webhook *webhook;
+  mp_code code = find_definition(e, stored, &row.definition, err);
+
+  if (code != MP_OK || !row.definition) return code;
   lane->seen = true;
-  lane->disabling = false;
-  lane->failing_ms = row.failing_ms;
-  lane->failed_ms = row.failed_ms;
-  atomic_store(&lane->hold_ms, row.hold_ms);
   if (same(lane->webhook, &row)) return MP_OK;
-  code = mp_webhook_new(e->settings, &row, &webhook, &why);
-  if (code == MP_ENOMEM) return mp_fail(err, code, "%s", why.message); /* it is not at fault */
-  if (code != MP_OK) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "webhook %lld is not used: %s", (long long)row.id,
-           why.message);
-    lane->seen = false;
-    return MP_OK;
-  }
+  code = mp_webhook_new(e->settings, &row, &webhook, err);
+  if (code != MP_OK) return code;
   mp_webhook_unref(lane->webhook);
   lane->webhook = webhook;
   lane->circuit = (mp_circuit){0}; /* what kept failing may have been mended */
   lane->stale = true;
   atomic_store(&lane->stopped, !webhook->enabled);
+  return MP_OK;
+}
+
+static mp_code load_row(void *arg, const mp_webhook_row *row, mp_error *err) {
+  mp_engine *e = arg;
+  mp_lane *lane = mp_lanes_add(&e->lanes, row->id);
+  mp_error why;
+  mp_code code;
+
+  if (!lane) return mp_fail(err, MP_ENOMEM, "out of memory");
+  lane->disabling = false;
+  lane->failing_ms = row->failing_ms;
+  lane->failed_ms = row->failed_ms;
+  atomic_store(&lane->hold_ms, row->hold_ms);
+  code = use_row(e, lane, row, &why);
+  if (code == MP_ENOMEM) return mp_fail(err, code, "%s", why.message); /* the row is not at fault */
+  if (code != MP_OK) {
+    mp_log(e->settings->log_level, MP_LOG_ERROR, "webhook %lld is not used: %s", (long long)row->id,
+           why.message);
+    lane->seen = false;
+  }
   return MP_OK;
 }
 

@@ -2,6 +2,7 @@
 #include "engine/settings.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void mp_settings_free(mp_settings *settings) {
   if (!settings) return;
@@ -12,6 +13,9 @@ void mp_settings_free(mp_settings *settings) {
     free(settings->endpoints[i].definition);
   }
   mp_headers_free(&settings->default_headers);
+  if (settings->key) memset(settings->key, 0, strlen(settings->key));
+  free(settings->key);
+  free(settings->key_file);
   free(settings->store);
   free(settings->fingerprint);
   free(settings->events);

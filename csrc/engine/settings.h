@@ -20,7 +20,9 @@ typedef struct mp_endpoint {
 } mp_endpoint;
 
 typedef struct mp_settings {
-  char *store;       /* a path or ":memory:" */
+  char *store; /* a path or ":memory:" */
+  char *key;   /* the base64 of the key that secrets are sealed with; NULL: it is in the file */
+  char *key_file;
   char *fingerprint; /* two opens of one store in one process must agree in it */
   char **events;     /* every known event type */
   size_t event_count;

@@ -18,6 +18,7 @@
 
 static mp_code start(mp_engine *e, mp_error *err) {
   mp_code code = mp_store_open(e->settings->store, &e->store, err);
+  if (code == MP_OK) code = mp_secret_open(e->settings, e->store, &e->sealer, err);
   if (code == MP_OK) code = mp_upkeep_start(e, err);
   mp_registry_changed(e, MP_RELOAD_ALL);
   if (code == MP_OK) code = mp_registry_reload(e, err);
@@ -258,6 +259,8 @@ void *mp_store_thread(void *engine) {
   }
   mp_client_free(e->client);
   mp_lanes_free(&e->lanes);
+  mp_sealer_free(e->sealer);
+  mp_buf_free(&e->secret);
   mp_store_close(e->store);
   set_phase(e, MP_STOPPED);
   return NULL;

@@ -71,7 +71,8 @@ static mp_code join(mp_engine *e, mp_error *err) {
   mp_code code;
 
   mp_host_name(host);
-  code = set_clock(e, err);
+  code = mp_secret_claim(e->store, e->sealer, err);
+  if (code == MP_OK) code = set_clock(e, err);
   if (code != MP_OK) return code;
   code = mp_store_engine_join(e->store, &who, mp_engine_now(e), &e->id, &slot, &newest, err);
   if (code != MP_OK) return code;

@@ -137,6 +137,8 @@ mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *er
   s->store = string_field(&r, "store");
   s->fingerprint = string_field(&r, "fingerprint");
   s->user_agent = string_field(&r, "user_agent");
+  s->key = optional_string(&r, "key");
+  s->key_file = string_field(&r, "key_file");
   s->proxy = optional_string(&r, "proxy");
   s->timeout_ms = (int64_t)number_field(&r, "timeout_ms");
   s->connect_timeout_ms = (int64_t)number_field(&r, "connect_timeout_ms");

@@ -62,6 +62,7 @@ static const struct {
      "CREATE TABLE total("
      "id INTEGER PRIMARY KEY CHECK (id = 1), events INTEGER NOT NULL, accepted INTEGER NOT NULL, "
      "delivered INTEGER NOT NULL, dead INTEGER NOT NULL, filtered INTEGER NOT NULL) STRICT"},
+    {"seal", "CREATE TABLE seal(id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL) STRICT"},
     {"clock",
      "CREATE TABLE clock("
      "id INTEGER PRIMARY KEY CHECK (id = 1), boot TEXT NOT NULL, base_ms INTEGER NOT NULL, "

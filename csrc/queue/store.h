@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "queue/pace.h"
 
@@ -77,6 +78,13 @@ mp_code mp_store_changed(mp_store *store, bool *changed, mp_error *err);
 mp_code mp_store_clock(mp_store *store, const char *boot, int64_t boot_ms, int64_t wall_ms,
                        int64_t *now_ms, mp_error *err);
 
+/* ---- the seal ------------------------------------------------------------------------------- */
+
+/* A text that tells whether a key is the store's; opaque here. Appends it to out; nothing when
+ * there is none yet. */
+mp_code mp_store_seal(mp_store *store, mp_buf *out, mp_error *err);
+mp_code mp_store_set_seal(mp_store *store, const char *text, mp_error *err);
+
 /* ---- engines: who holds leases -------------------------------------------------------------- */
 
 typedef struct mp_engine_identity {
@@ -120,7 +128,7 @@ typedef struct mp_webhook_row {
   int64_t id;
   bool from_config; /* kept as code: the row gives it an id, its definition is in the config */
   const char *name;
-  const char *definition; /* JSON text, opaque to the store; NULL for from_config */
+  const char *definition; /* text, opaque to the store; NULL for from_config */
   bool enabled;
   int64_t created_ms;
   int64_t updated_ms;
@@ -175,7 +183,7 @@ typedef struct mp_event_row {
   const char *body; /* the exact bytes that are sent */
   size_t body_len;
   const char *order_key; /* NULL: none */
-  const char *headers;   /* JSON, opaque to the store: fields of its requests alone; NULL: none */
+  const char *headers;   /* text, opaque to the store: fields of its requests alone; NULL: none */
   const char *idempotency_key; /* NULL: none; not read back */
 } mp_event_row;
 

@@ -21,6 +21,8 @@
        (store, fn, arg, err)) \
   CALL(clock, (mp_store *store, const char *boot, int64_t boot_ms, int64_t wall_ms, \
                int64_t *now_ms, mp_error *err), (store, boot, boot_ms, wall_ms, now_ms, err)) \
+  CALL(seal, (mp_store *store, mp_buf *out, mp_error *err), (store, out, err)) \
+  CALL(set_seal, (mp_store *store, const char *text, mp_error *err), (store, text, err)) \
   CALL(engine_leave, (mp_store *store, int64_t id, mp_error *err), (store, id, err)) \
   CALL(engine_reap, (mp_store *store, int64_t self, const char *host, int64_t now_ms, \
                      int64_t stale_ms, int64_t *released, mp_error *err), \

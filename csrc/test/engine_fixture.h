@@ -134,6 +134,8 @@ static inline mp_settings *settings(const char *fingerprint, int64_t timeout_ms)
   assert_non_null(s);
   snprintf(store, sizeof store, "%s/engine.db", folder);
   s->store = strdup(store);
+  strcat(store, ".key");
+  s->key_file = strdup(store);
   s->fingerprint = strdup(fingerprint);
   s->events = calloc(2, sizeof *s->events);
   s->events[0] = strdup("entry.create");

@@ -255,6 +255,7 @@ local LOG = { level = { check = one_of("off", "error", "warn", "info", "debug"),
 local WEBHOOKS = {
   defaultHeaders = { check = function(value, where) return webhook.headers(value, where) end },
   store = { check = store },
+  keyFile = { check = path_of },
   models = { check = models_or_folder },
   scripts = { check = scripts },
   globalScripts = { check = no_scripts },
@@ -326,6 +327,7 @@ local function build(source, file, dir)
   local result = {
     file = file, dir = dir,
     store = checked.store or dir .. "/data/moonpost.db",
+    key_file = checked.keyFile,
     models_source = checked.models,
     default_headers = checked.defaultHeaders or {},
     scripts = checked.scripts,

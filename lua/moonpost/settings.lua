@@ -95,6 +95,8 @@ function settings.of(config, version)
   }
   result.fingerprint = fingerprint({ result, hooks })
   result.store = config.store -- one store may be spelt in many ways
+  result.key = os.getenv "MOONPOST_KEY"
+  result.key_file = config.key_file or config.store .. ".key"
   result.endpoints = endpoints
   return result
 end
