@@ -1,6 +1,7 @@
 /* Process identity, read from /proc (proc(5)). No state; callable from any thread. */
 #include "base/process.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ int64_t mp_process_start(int64_t pid) {
 
   snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
   f = fopen(path, "re");
-  if (!f) return 0;
+  if (!f) return errno == ENOENT ? 0 : -1;
   n = fread(line, 1, sizeof line - 1, f);
   fclose(f);
   line[n] = '\0';

@@ -17,7 +17,8 @@ void mp_boot_id(char out[MP_BOOT_ID_SIZE]);
 void mp_host_name(char out[MP_HOST_SIZE]);
 
 /* The start time of a process in clock ticks since boot, from /proc/PID/stat; 0 when there is no
- * such process. With the pid it names a process for good: a pid alone is given again. */
+ * such process, -1 when that cannot be told (no memory or no file descriptor is left). With the pid
+ * it names a process for good: a pid alone is given again. */
 int64_t mp_process_start(int64_t pid);
 
 #endif

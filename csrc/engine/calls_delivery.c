@@ -8,6 +8,11 @@
 
 /* ---- deliveries ----------------------------------------------------------------------------- */
 
+/* A listing ends with the first row that did not fit. */
+static mp_code check_out(const mp_buf *out, mp_error *err) {
+  return out->failed == MP_OK ? MP_OK : mp_fail(err, out->failed, "%s", mp_strerror(out->failed));
+}
+
 typedef struct adding {
   mp_engine *engine;
   mp_buf *out;
@@ -16,10 +21,9 @@ typedef struct adding {
 static mp_code add_delivery(void *arg, const mp_delivery_row *row, mp_error *err) {
   const adding *a = arg;
   bool timed = row->state == MP_WAITING && row->due_ms != INT64_MAX;
-  (void)err;
   mp_call_next_element(a->out);
   mp_answer_delivery(a->out, row, timed ? mp_engine_to_wall(a->engine, row->due_ms) : 0);
-  return a->out->failed;
+  return check_out(a->out, err);
 }
 
 static mp_code run_deliveries(mp_engine *e, mp_call *call, mp_error *err) {
@@ -46,10 +50,9 @@ static mp_code run_delivery(mp_engine *e, mp_call *call, mp_error *err) {
 
 static mp_code add_attempt(void *arg, int number, const mp_attempt *attempt, mp_error *err) {
   mp_buf *out = arg;
-  (void)err;
   mp_call_next_element(out);
   mp_answer_attempt(out, number, attempt);
-  return out->failed;
+  return check_out(out, err);
 }
 
 static mp_code pass_over(void *arg, const mp_delivery_row *row, mp_error *err) {
@@ -204,10 +207,9 @@ mp_code mp_engine_replay(mp_engine *engine, const mp_replay_range *range, mp_buf
 
 static mp_code add_event(void *arg, const mp_event_row *row, mp_error *err) {
   mp_buf *out = arg;
-  (void)err;
   mp_call_next_element(out);
   mp_answer_event(out, row);
-  return out->failed;
+  return check_out(out, err);
 }
 
 static mp_code run_event(mp_engine *e, mp_call *call, mp_error *err) {
@@ -236,5 +238,9 @@ mp_code mp_engine_events(mp_engine *engine, const char *type, int64_t before, in
   call->id = before;
   call->limit = limit;
   call->text = type ? strdup(type) : NULL;
+  if (type && !call->text) { /* without it all types would be listed */
+    mp_call_free(call);
+    return mp_fail(err, MP_ENOMEM, "out of memory");
+  }
   return mp_call_make(engine, call, out, err);
 }

@@ -1,6 +1,7 @@
 /* Opening and closing engines, and the process's list of open ones. Runs on host threads. */
 #include "engine/engine.h"
 
+#include <errno.h>
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
@@ -16,22 +17,32 @@ static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static mp_engine *open_engines; /* registry_lock */
 
 /* Names a store whatever way its path is spelt: the folder's real path and the file's name. NULL
- * for
- * ":memory:", which is another store each time, and when out of memory. */
-static char *key_of(const char *store) {
-  char *dir, *base, *real, *key = NULL;
+ * for ":memory:", which is another store each time, and for a folder that is not there. Without
+ * memory for a name the store is not opened: it may be open under it. */
+static mp_code key_of(const char *store, char **key, mp_error *err) {
+  char *dir, *base, *real = NULL;
+  bool memory = true;
 
-  if (strcmp(store, ":memory:") == 0) return NULL;
-  real = realpath(store, NULL);
-  if (real) return real;
+  *key = NULL;
+  if (strcmp(store, ":memory:") == 0) return MP_OK;
+  *key = realpath(store, NULL);
+  if (*key) return MP_OK;
+  memory = errno != ENOMEM;
   dir = strdup(store);
   base = strdup(store);
-  real = dir && base ? realpath(dirname(dir), NULL) : NULL;
-  if (real && asprintf(&key, "%s/%s", real, basename(base)) < 0) key = NULL;
+  memory = memory && dir && base;
+  if (memory) {
+    real = realpath(dirname(dir), NULL);
+    memory = real || errno != ENOMEM;
+  }
+  if (real && asprintf(key, "%s/%s", real, basename(base)) < 0) {
+    *key = NULL;
+    memory = false;
+  }
   free(dir);
   free(base);
   free(real);
-  return key;
+  return memory ? MP_OK : mp_fail(err, MP_ENOMEM, "out of memory");
 }
 
 /* Only when its threads have ended, or were never started. */
@@ -106,10 +117,15 @@ static mp_engine *find_open(const char *key) {
 }
 
 static mp_code open_locked(mp_settings *settings, mp_engine **out, mp_error *err) {
-  char *key = key_of(settings->store);
-  mp_engine *e = find_open(key);
-  mp_code code = MP_OK;
+  char *key;
+  mp_engine *e;
+  mp_code code = key_of(settings->store, &key, err);
 
+  if (code != MP_OK) {
+    mp_settings_free(settings);
+    return code;
+  }
+  e = find_open(key);
   if (e) {
     free(key);
     if (strcmp(e->settings->fingerprint, settings->fingerprint) != 0) {

@@ -71,6 +71,7 @@ static mp_code join(mp_engine *e, mp_error *err) {
   mp_code code;
 
   mp_host_name(host);
+  if (who.start < 0) who.start = 0;
   code = mp_secret_claim(e->store, e->sealer, err);
   if (code == MP_OK) code = set_clock(e, err);
   if (code != MP_OK) return code;
@@ -117,9 +118,9 @@ typedef struct others {
 static mp_code note_engine(void *arg, int64_t id, const mp_engine_identity *who, mp_error *err) {
   others *o = arg;
   (void)err;
-  if (id == o->engine->id)
-    o->self = true;
-  else if (who->start == 0 || !who->host || strcmp(who->host, o->host) != 0)
+  if (id == o->engine->id) o->self = true;
+  if (id == o->engine->id && who->start != 0) return MP_OK;
+  if (who->start == 0 || !who->host || strcmp(who->host, o->host) != 0)
     o->foreign = true;
   else if (o->count < MP_ID_SLOTS)
     o->pids[o->count++] = who->pid;

@@ -16,6 +16,17 @@
 
 /* ---- reading values ------------------------------------------------------------------------- */
 
+static bool no_memory(mp_json *j) {
+  mp_json_fail(j, "out of memory");
+  j->err->code = MP_ENOMEM;
+  return false;
+}
+
+/* What the reader says: the definition is wrong, or there was no memory to read it. */
+static mp_code reader_failure(const mp_error *why, mp_error *err) {
+  return mp_fail(err, why->code == MP_ENOMEM ? MP_ENOMEM : MP_EINVAL, "%s", why->message);
+}
+
 /* A string without NULs, malloc'd. */
 static bool read_string(mp_json *j, char **out) {
   mp_buf text;
@@ -25,7 +36,7 @@ static bool read_string(mp_json *j, char **out) {
   ok = mp_json_string(j, &text);
   if (ok && text.len > 0 && memchr(text.data, '\0', text.len)) ok = mp_json_fail(j, "a NUL");
   mp_buf_add_char(&text, '\0');
-  if (ok && text.failed != MP_OK) ok = mp_json_fail(j, "out of memory");
+  if (ok && text.failed != MP_OK) ok = no_memory(j);
   if (ok) {
     free(*out);
     *out = mp_buf_take(&text, NULL);
@@ -78,9 +89,7 @@ static bool read_header(mp_json *j, mp_headers *headers) {
                 MP_OK) {
     ok = mp_json_fail(j, "%s", why.message);
   }
-  if (ok && mp_headers_set(headers, pair[0], pair[1], &why) != MP_OK) {
-    ok = mp_json_fail(j, "%s", why.message);
-  }
+  if (ok && mp_headers_set(headers, pair[0], pair[1], &why) != MP_OK) ok = no_memory(j);
   free(pair[0]);
   free(pair[1]);
   return ok;
@@ -108,7 +117,7 @@ mp_code mp_webhook_headers(const char *json, mp_headers *out, mp_error *err) {
   read_headers(&j, out);
   mp_json_end(&j);
   mp_json_free(&j);
-  return j.failed ? mp_fail(err, MP_EINVAL, "%s", why.message) : MP_OK;
+  return j.failed ? reader_failure(&why, err) : MP_OK;
 }
 
 /* "*" is every event of the content; reports are asked for by name. */
@@ -138,7 +147,7 @@ static bool read_models(mp_json *j, mp_webhook *w) {
   if (!begin_list(j)) return false;
   while (mp_json_next_element(j)) {
     char **models = realloc(w->models, (w->model_count + 1) * sizeof *models);
-    if (!models) return mp_json_fail(j, "out of memory");
+    if (!models) return no_memory(j);
     w->models = models;
     models[w->model_count] = NULL;
     if (!read_string(j, &models[w->model_count])) return false;
@@ -151,7 +160,7 @@ static bool read_schedule(mp_json *j, mp_webhook *w) {
   int64_t *delays = calloc(MAX_DELAYS, sizeof *delays);
   size_t count = 0;
 
-  if (!delays) return mp_json_fail(j, "out of memory");
+  if (!delays) return no_memory(j);
   free(w->own_delays);
   w->own_delays = delays;
   if (!begin_list(j)) return false;
@@ -254,7 +263,7 @@ static mp_code read_definition(const mp_settings *s, mp_webhook *w, mp_error *er
     mp_json_fail(&j, "expected an object");
   }
   mp_json_free(&j);
-  if (j.failed) return mp_fail(err, MP_EINVAL, "%s", why.message);
+  if (j.failed) return reader_failure(&why, err);
   if (!w->url) return mp_fail(err, MP_EINVAL, "webhook.url: expected a URL, got none");
   if (!w->has_events) return mp_fail(err, MP_EINVAL, "webhook.events: expected a list, got none");
   code = mp_url_check(w->url, err);

@@ -47,12 +47,18 @@ struct mp_client {
   int active;
 };
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static CURLcode curl_started;
+static pthread_mutex_t curl_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool curl_started; /* curl_lock */
 
-/* Never undone: the host may use libcurl too. */
-static void start_curl(void) {
-  curl_started = curl_global_init(CURL_GLOBAL_ALL);
+/* Once in a process. Never undone: the host may use libcurl too. A failure is not for ever. */
+static CURLcode start_curl(void) {
+  CURLcode code = CURLE_OK;
+
+  pthread_mutex_lock(&curl_lock);
+  if (!curl_started) code = curl_global_init(CURL_GLOBAL_ALL);
+  curl_started = code == CURLE_OK;
+  pthread_mutex_unlock(&curl_lock);
+  return code;
 }
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
@@ -128,11 +134,12 @@ static slot *new_slot(mp_client *client) {
 
 mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_error *err) {
   mp_client *c;
+  CURLcode code = start_curl();
 
   *out = NULL;
-  pthread_once(&curl_once, start_curl);
-  if (curl_started != CURLE_OK) {
-    return mp_fail(err, MP_EIO, "libcurl did not start: %s", curl_easy_strerror(curl_started));
+  if (code != CURLE_OK) {
+    return mp_fail(err, code == CURLE_OUT_OF_MEMORY ? MP_ENOMEM : MP_EIO,
+                   "libcurl did not start: %s", curl_easy_strerror(code));
   }
   c = calloc(1, sizeof *c);
   if (!c) return mp_fail(err, MP_ENOMEM, "out of memory");
@@ -141,6 +148,12 @@ mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_erro
   if (!c->multi) {
     free(c);
     return mp_fail(err, MP_ENOMEM, "out of memory");
+  }
+  /* Without a descriptor for it libcurl goes on silently, and no wake would ever arrive. */
+  if (curl_multi_wakeup(c->multi) != CURLM_OK) {
+    curl_multi_cleanup(c->multi);
+    free(c);
+    return mp_fail(err, MP_EIO, "libcurl did not start: no file descriptor is left");
   }
   /* Without it the cache follows the number of handles at this moment, and drops connections. */
   curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)options->max_requests);

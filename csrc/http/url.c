@@ -44,17 +44,21 @@ static bool has_two_slashes(const char *url) {
 #define WRONG_SCHEME    "only http and https are allowed"
 
 /* What libcurl parsed but moonpost does not send to; NULL when nothing is wrong. A URL of these
- * schemes that libcurl parsed has a host. */
-static const char *wrong_part(CURLU *parts) {
+ * schemes that libcurl parsed has a host. code: whether libcurl had the memory to say. */
+static const char *wrong_part(CURLU *parts, CURLUcode *code) {
   const char *reason = NULL;
   char *scheme = NULL;
   char *port = NULL;
 
-  if (curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-      (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+  *code = curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0);
+  if (*code != CURLUE_OK || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)) {
     reason = WRONG_SCHEME;
-  else if (curl_url_get(parts, CURLUPART_PORT, &port, 0) == CURLUE_OK && strcmp(port, "0") == 0)
-    reason = "its port is 0 (1 to 65535 are allowed)";
+  } else {
+    *code = curl_url_get(parts, CURLUPART_PORT, &port, 0);
+    if (*code == CURLUE_OK && strcmp(port, "0") == 0) {
+      reason = "its port is 0 (1 to 65535 are allowed)";
+    }
+  }
   curl_free(scheme);
   curl_free(port);
   return reason;
@@ -92,7 +96,7 @@ mp_code mp_url_check(const char *url, mp_error *err) {
   parts = curl_url();
   if (!parts) return mp_fail(err, MP_ENOMEM, "url: out of memory");
   code = curl_url_set(parts, CURLUPART_URL, url, 0);
-  reason = code == CURLUE_OK ? wrong_part(parts) : parse_error(code);
+  reason = code == CURLUE_OK ? wrong_part(parts, &code) : parse_error(code);
   curl_url_cleanup(parts);
   if (code == CURLUE_OUT_OF_MEMORY) return mp_fail(err, MP_ENOMEM, "url: out of memory");
   if (!reason && !has_two_slashes(url)) reason = WRITTEN_IN_FULL;

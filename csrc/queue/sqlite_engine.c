@@ -166,7 +166,8 @@ static bool is_dead(sqlite3_stmt *q, const char *host, int64_t now_ms, int64_t s
   const char *its_host = mp_sqlite_text(q, 3);
 
   if (start != 0 && its_host && strcmp(its_host, host) == 0) {
-    return mp_process_start(sqlite3_column_int64(q, 1)) != start;
+    int64_t runs = mp_process_start(sqlite3_column_int64(q, 1));
+    return runs >= 0 && runs != start; /* in doubt it lives */
   }
   return now_ms - sqlite3_column_int64(q, 4) > stale_ms;
 }

@@ -3,6 +3,7 @@
  * What always holds: between calls no statement is in the middle of its rows and none has bindings,
  * so that a transaction can end at any time and no pointer of a caller is kept. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "queue/sqlite.h"
@@ -145,16 +146,33 @@ static mp_code control(mp_store *store, mp_sql slot, const char *sql, mp_error *
   return code == MP_OK ? mp_sqlite_run(s, q, NULL, err) : code;
 }
 
-mp_code mp_sqlite_commit(mp_store *store, mp_error *err) {
-  mp_code code = mp_sqlite_total_flush(mp_sqlite_of(store), err);
-  return code == MP_OK ? control(store, MP_SQL_COMMIT, "COMMIT", err) : code;
-}
-
 static const char rollback_sql[] = "ROLLBACK";
 
 void mp_sqlite_rollback(mp_store *store) {
   mp_sqlite *s = mp_sqlite_of(store);
   if (!sqlite3_get_autocommit(s->db)) control(store, MP_SQL_ROLLBACK, rollback_sql, NULL);
+}
+
+/* A sync that failed may leave a whole transaction in the -wal file. SQLite does not count it, but
+ * who opens the store after a crash would: so something else, which changes nothing, is written in
+ * its place. It may fail as the commit did; then there is no more to be done. */
+static void write_over(mp_store *store) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  char sql[64];
+
+  mp_sqlite_rollback(store);
+  if (s->data_version == 0) return; /* it is being opened: there is no -wal of ours yet */
+  snprintf(sql, sizeof sql, "BEGIN IMMEDIATE; PRAGMA application_id = %d; COMMIT",
+           MP_SQLITE_APPLICATION_ID);
+  if (mp_sqlite_exec(s, sql, NULL) != MP_OK) mp_sqlite_rollback(store);
+}
+
+mp_code mp_sqlite_commit(mp_store *store, mp_error *err) {
+  mp_code code = mp_sqlite_total_flush(mp_sqlite_of(store), err);
+
+  if (code == MP_OK) code = control(store, MP_SQL_COMMIT, "COMMIT", err);
+  if (code != MP_OK) write_over(store);
+  return code;
 }
 
 mp_code mp_sqlite_changed(mp_store *store, bool *changed, mp_error *err) {

@@ -27,6 +27,8 @@ end
 ---@return string? message
 function json.decode(text)
   local ok, value = pcall(own.decode, text)
+  -- Raised as by any other call: it is not the text that is wrong.
+  if not ok and value == "not enough memory" then error(value, 0) end
   if not ok then return nil, (tostring(value):gsub("^.-:%d+: ", "")) end
   if to_integer and type(value) == "table" then whole_numbers(value) end
   return value
