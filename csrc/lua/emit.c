@@ -1,7 +1,8 @@
 /* emit: checks an event, sanitizes it into the body that will be sent, and hands it to the engine.
  *
- * Runs on the host's thread. Between the first allocation and its release nothing here can raise a
- * Lua error: the events are freed on every path. */
+ * Runs on the host's thread. The events are in the handle until they are handed over: so they are
+ * freed on every path, also when Lua has no memory and raises an error. After the hand-over nothing
+ * raises: an emit that answers an error has stored nothing. */
 #include <stdio.h>
 #include <string.h>
 
@@ -27,7 +28,6 @@ typedef struct emission {
   const mp_model *model; /* NULL: none */
   int64_t created_ms;
   mp_emit_options options;
-  mp_list events; /* of mp_event */
 } emission;
 
 static int64_t read_created(lua_State *L, int index) {
@@ -161,7 +161,7 @@ static mp_code end_body(emission *m, mp_error *err) {
   row.body_len = h->body.len;
   event = mp_event_new(&row, m->type_index);
   if (!event) return mp_fail(err, MP_ENOMEM, "out of memory");
-  mp_list_push(&m->events, &event->node);
+  mp_list_push(&h->events, &event->node);
   return MP_OK;
 }
 
@@ -255,25 +255,31 @@ static mp_code add_json_entries(emission *m, const mp_envelope *envelope, mp_err
 
 /* ---- handing over --------------------------------------------------------------------------- */
 
-static void drop_events(emission *m) {
-  for (mp_node *n; (n = mp_list_pop(&m->events)) != NULL;) {
+void mp_lua_drop_events(mp_lua_handle *handle) {
+  for (mp_node *n; (n = mp_list_pop(&handle->events)) != NULL;) {
     mp_event_unref(MP_CONTAINER(n, mp_event, node));
   }
 }
 
-/* Pushes the id, or for entries a list of ids. The list of ids is made before the events are given
- * away, for making it can raise. */
+/* Pushes the id, or for entries a list of ids. They are made before the events are given away, for
+ * making them can raise. */
 static int hand_over(lua_State *L, emission *m, bool many) {
   char id[MP_EVENT_ID_SIZE];
+  mp_list events = {0};
   mp_error err = {0};
   int64_t existing = 0;
-  int64_t first = MP_CONTAINER(m->events.head, mp_event, node)->row.id;
+  int64_t first = MP_CONTAINER(m->handle->events.head, mp_event, node)->row.id;
   mp_code code;
 
-  code = mp_engine_emit(m->handle->engine, &m->events, m->options.wait, &existing, &err);
+  if (!many) {
+    mp_event_id_format(first, id);
+    lua_pushstring(L, id);
+  }
+  mp_list_append(&events, &m->handle->events); /* they are the engine's now, whatever it answers */
+  code = mp_engine_emit(m->handle->engine, &events, m->options.wait, &existing, &err);
   if (code != MP_OK) return mp_lua_fail(L, &err);
-  if (many) return 1; /* already on the stack */
-  mp_event_id_format(existing ? existing : first, id);
+  if (many || !existing) return 1; /* already on the stack */
+  mp_event_id_format(existing, id);
   lua_pushstring(L, id);
   return 1;
 }
@@ -283,7 +289,7 @@ static int hand_over(lua_State *L, emission *m, bool many) {
 static void list_ids(lua_State *L, const emission *m) {
   char id[MP_EVENT_ID_SIZE];
   int i = 1;
-  for (mp_node *n = m->events.head; n; n = n->next) {
+  for (mp_node *n = m->handle->events.head; n; n = n->next) {
     mp_event_id_format(MP_CONTAINER(n, mp_event, node)->row.id, id);
     lua_pushstring(L, id);
     lua_rawseti(L, -2, i++);
@@ -347,6 +353,7 @@ int mp_lua_emit(lua_State *L) {
   const char *type;
   mp_code code;
 
+  mp_lua_drop_events(m.handle);
   lua_settop(L, 5);
   m.created_ms = read_created(L, 5);
   luaL_checkstack(L, 20, "too many arguments");
@@ -376,7 +383,7 @@ int mp_lua_emit(lua_State *L) {
     code = add_lua(L, &m, in.entry ? in.entry : in.media, in.entry ? "entry" : "media", &err);
   }
   if (code == MP_OK) return hand_over(L, &m, in.entries != 0);
-  drop_events(&m);
+  mp_lua_drop_events(m.handle);
   return mp_lua_fail(L, &err);
 }
 
@@ -388,6 +395,7 @@ int mp_lua_emit_json(lua_State *L) {
   const char *text;
   mp_code code;
 
+  mp_lua_drop_events(m.handle);
   lua_settop(L, 4);
   m.created_ms = read_created(L, 4);
   code = mp_lua_open_engine(m.handle, &err);
@@ -416,7 +424,7 @@ int mp_lua_emit_json(lua_State *L) {
                     envelope.slot == MP_SLOT_MEDIA ? "media" : "entry", &err);
   }
   if (code == MP_OK) return hand_over(L, &m, envelope.slot == MP_SLOT_ENTRIES);
-  drop_events(&m);
+  mp_lua_drop_events(m.handle);
   return mp_lua_fail(L, &err);
 }
 

@@ -73,6 +73,7 @@ static mp_code close_handle(lua_State *L, mp_lua_handle *h, int64_t grace_ms, mp
   mp_engine *engine = h->engine;
 
   h->engine = NULL;
+  mp_lua_drop_events(h);
   mp_buf_free(&h->body);
   mp_buf_free(&h->answer);
   luaL_unref(L, LUA_REGISTRYINDEX, h->schema_ref);

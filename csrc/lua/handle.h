@@ -19,6 +19,8 @@ typedef struct mp_lua_handle {
   size_t event_size;               /* most bytes of a body */
   mp_buf body;                     /* scratch for one body; memory stays for the next */
   mp_buf answer;                   /* scratch for one call's JSON */
+  mp_list events;                  /* of mp_event: the emit under way. Those of one that raised an
+                                      error go with the next, or with the handle */
   unsigned warned[MP_WARNED_KEYS]; /* hashes of dropped keys that were warned of; 0: free */
   unsigned warned_count;
 } mp_lua_handle;
@@ -33,6 +35,8 @@ mp_code mp_lua_open_engine(const mp_lua_handle *handle, mp_error *err);
  * created_ms) */
 int mp_lua_emit(lua_State *L);
 int mp_lua_emit_json(lua_State *L);
+
+void mp_lua_drop_events(mp_lua_handle *handle);
 
 /* The sanitizer's callback; arg is the handle. */
 void mp_lua_unknown_key(void *arg, const mp_model *model, const char *key, size_t len);

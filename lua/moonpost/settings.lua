@@ -26,7 +26,9 @@ function settings.definition(webhook)
   for name, value in pairs(webhook) do
     if name ~= "enabled" then definition[name] = LISTS[name] and as_list(value) or value end
   end
-  return assert(core.to_json(definition))
+  local text, message, code = core.to_json(definition)
+  if not text then error(code == "ENOMEM" and "not enough memory" or message, 0) end -- it was checked before
+  return text
 end
 
 -- A text that is equal for equal settings: keys in order, every value with its type.

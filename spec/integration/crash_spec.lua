@@ -20,7 +20,7 @@ local PATIENCE = 60
 -- A moment in which to kill: while the store is opened; while events are emitted; when retries are under way.
 local function wait_for_moment(writers)
   local choice = math.random()
-  if choice < 0.4 then
+  if choice < 0.4 and #writers.kills > 0 then
     core.sleep(math.random() * 0.12)
     return
   end
@@ -29,12 +29,15 @@ local function wait_for_moment(writers)
 end
 
 local function kill_again_and_again(writers)
-  for number = 1, KILLS do
-    local together = number % SHARED_EVERY == 0 and number < KILLS and 2 or 1
+  while writers.killed < KILLS do
+    local together = (#writers.kills + 1) % SHARED_EVERY == 0 and 2 or 1
     while #writers.running < together do
       writers:start()
     end
     wait_for_moment(writers)
+    writers:kill()
+  end
+  while #writers.running > 0 do
     writers:kill()
   end
 end
@@ -69,18 +72,15 @@ local function print_summary(rows, writers, events, started)
   local function line(...)
     print(("%-12s %8s %9s %9s %10s %9s"):format(...))
   end
-  local repeated, late = 0, 0
+  local repeated = 0
   print ""
   line("webhooks", "", "requests", "failed", "delivered", "repeated")
   for _, row in ipairs(rows) do
     line(row.kind, row.webhooks, row.requests, row.failed, row.delivered, row.repeated)
     repeated = repeated + row.repeated
   end
-  for _, kill in ipairs(writers.kills) do
-    late = late + (kill.closed and 1 or 0)
-  end
-  print(("%d kills (%d came after the close); %d events accepted (%d stored); %d deliveries repeated; %.1f s"):format(
-    #writers.kills, late, #writers.accepted, events, repeated, core.now() - started))
+  print(("%d kills (%d more had closed before); %d events accepted (%d stored); %d deliveries repeated; %.1f s"):format(
+    writers.killed, #writers.kills - writers.killed, #writers.accepted, events, repeated, core.now() - started))
 end
 
 describe("after kill -9", function()
@@ -107,7 +107,7 @@ describe("after kill -9", function()
     assert(hooks:close())
 
     kill_again_and_again(writers)
-    assert.is_true(#writers.accepted > KILLS, "too few events were accepted to tell anything: " .. #writers.accepted)
+    assert.is_true(#writers.accepted > KILLS / 4, "too few events were accepted to tell anything: " .. #writers.accepted)
 
     hooks = assert(moonpost.open(config))
     drain(hooks, webhooks)

@@ -249,7 +249,8 @@ describe("delivery", function()
       assert.equal("waiting", delivery_of(id).state)
       attempts = attempts + delivery_of(id).attempts
     end
-    assert.is_true(attempts >= 10 and attempts <= 12, attempts)
+    -- Ten open it; a few more may have begun before that was on disk. Without it there would be 255.
+    assert.is_true(attempts >= 10 and attempts <= 40, attempts)
     assert.equal(attempts, #receiver:requests())
     assert.truthy(assert(hooks.webhooks:get(w.id)).left_alone_until)
     assert.is_nil(assert(hooks.webhooks:update(w.id, { url = receiver:url "/ok" })).left_alone_until)

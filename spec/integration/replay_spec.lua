@@ -2,6 +2,7 @@
 local hooks_support = require "spec.support.hooks"
 local receivers = require "spec.support.receiver"
 local temp = require "spec.support.temp"
+local wait_until = require "spec.support.wait_until"
 
 describe("replay", function()
   local receiver, hooks, clock
@@ -111,6 +112,7 @@ describe("replay", function()
     local hanging = create("/hang", { "entry.create" })
     emit(1)
     assert(receiver:wait_for(2))
+    assert(wait_until(20, function() return #hooks.deliveries:list { webhook_id = webhook.id, state = "waiting" } == 1 end))
     assert.same({ count = 1 }, assert(hooks.deliveries:replay { webhook_id = webhook.id, state = "all" }))
     assert.same({ count = 0 }, assert(hooks.deliveries:replay { webhook_id = hanging.id, state = "all" }))
     assert(receiver:wait_for(3))

@@ -52,9 +52,7 @@ end
 local function excused(self, lane, id, marks_before, at)
   for number = marks_before + 1, #self.run.kills do
     local kill = self.run.kills[number]
-    if kill.from_us > at then
-      return false
-    elseif not kill.leased or kill.leased[id .. " " .. lane.webhook.id] then
+    if kill.from_us <= at and (not kill.leased or kill.leased[id .. " " .. lane.webhook.id]) then
       return true
     end
   end
@@ -230,7 +228,7 @@ local function history(found, kills, arrivals)
   end
   local function add_kill()
     local kill = kills[number]
-    add(kill.from_us, ("kill %d (writer %d)%s"):format(number, kill.writer, kill.leased and "" or ", another went on"))
+    add(kill.from_us, ("kill %d (writer %d)%s"):format(number, kill.writer, kill.leased and "" or ", which may repeat any"))
   end
   for at, target, id, _, status in arrivals() do
     if target == found.target and id == found.id then

@@ -1,6 +1,6 @@
 --- A program of the crash spec: opens the store and emits numbered events, until it is killed.
--- Arguments: the store, the writer's number, how many events, "close" or "stay". Prints a line "ID NUMBER TYPE KEY" for
--- each event whose emit has returned.
+-- Arguments: the store, the writer's number, how many events, and what it does then (see crash_writers). Prints a line
+-- "ID NUMBER TYPE KEY" for each event whose emit has returned.
 local core = require "moonpost.core"
 local crash_webhooks = require "spec.support.crash_webhooks"
 local moonpost = require "moonpost"
@@ -21,6 +21,8 @@ for number = 1, count do
 end
 if ending == "close" then
   assert(hooks:close(600)) -- so long that nothing under way is cut off
+elseif ending == "cut" then
+  hooks:close(0)
 else
   core.sleep(86400)
 end

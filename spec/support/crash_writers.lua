@@ -8,6 +8,9 @@ local wait_until = require "spec.support.wait_until"
 local writers = {}
 writers.__index = writers
 
+-- What a writer does when it is through: it delivers until it is killed, or closes its store, with time for what is under
+-- way or without. A kill may come in the middle of that, too.
+local ENDINGS = { "stay", "stay", "stay", "close", "cut" }
 -- Seconds in which a writer must open its store, or end.
 local PATIENCE = 120
 -- A fast disk would accept more in a run than a spec can check.
@@ -19,21 +22,27 @@ local INTEGRITY_EVERY = 10
 -- when it was the only one, before anything that is sent again.
 writers.MARK = "/killed/"
 
----@return table writers with the fields accepted (list of { id, writer, number, type, key }) and kills (list of { from_us,
--- writer, closed (it had ended by itself), leased (of crash_store; nil: another process went on) })
+---@return table writers with the fields accepted (list of { id, writer, number, type, key }), kills (list of { from_us
+-- (deliveries may be repeated from then on), writer, closed (it had ended by itself), leased (of crash_store: those that
+-- may; nil: any) }), killed (how many of them found it alive)
 function writers.new(store, receiver)
   return setmetatable({
-    store = store, receiver = receiver, started = 0, running = {}, accepted = {}, kills = {},
+    store = store, receiver = receiver, started = 0, running = {}, accepted = {}, kills = {}, killed = 0,
   }, writers)
 end
 
---- Starts one more, which emits a random number of events. Some close their store when they are through: a kill may
--- come in the middle of that, too.
+--- Starts one more, which emits a random number of events.
 function writers:start()
   self.started = self.started + 1
-  local ending = math.random(5) == 1 and "close" or "stay"
+  local ending = ENDINGS[math.random(#ENDINGS)]
+  for _, other in ipairs(self.running) do
+    other.alone = false
+  end
   table.insert(self.running, {
     number = self.started,
+    from_us = core.now() * 1e6,
+    ending = ending,
+    alone = #self.running == 0,
     process = process.start {
       program = "spec/support/crash_writer.lua",
       args = { self.store, tostring(self.started), tostring(math.random(MOST_EVENTS)), ending },
@@ -61,23 +70,37 @@ local function collect(self, writer)
   end
 end
 
+-- When nobody runs: what does the store tell of the kill?
+local function inspect(self, writer, kill)
+  local leased = crash_store.leased(self.store)
+  local first = next(leased)
+  if kill.closed and writer.alone then -- else they may be another's, killed when this one had closed
+    assert(not first, ("writer %d closed its store and left a lease: %s"):format(writer.number, first))
+  end
+  if writer.ending ~= "cut" then
+    kill.leased = leased
+  end
+end
+
 --- Kills one of those that run, and looks at what it left.
 function writers:kill()
   local writer = table.remove(self.running, math.random(#self.running))
-  local kill = { from_us = core.now() * 1e6, writer = writer.number }
   local number = #self.kills + 1
+  -- What a close cut off is given back, and may be sent again by another writer before this kill.
+  local kill = { from_us = writer.ending == "cut" and writer.from_us or core.now() * 1e6, writer = writer.number }
   if not writer.process:code() then
     writer.process:kill("KILL")
   end
   local code = assert(writer.process:wait(PATIENCE))
   collect(self, writer)
   kill.closed = code == 0
+  self.killed = self.killed + (kill.closed and 0 or 1)
   assert(kill.closed or code == 128 + 9, ("writer %d ended with %d"):format(writer.number, code))
   writer.process:stop()
   local output, curl_code = shell.run("curl --silent --fail " .. self.receiver:url(writers.MARK .. number))
   assert(curl_code == 0, output)
   if #self.running == 0 then
-    kill.leased = crash_store.leased(self.store)
+    inspect(self, writer, kill)
   end
   self.kills[number] = kill
   if number % INTEGRITY_EVERY == 0 then

@@ -170,6 +170,7 @@ function deliveries.replay(hooks, args)
     after = args.after,
   }
   if not result then return nil, message, code end
+  hooks:wait(args.wait)
   if args.json then
     output.json(result)
     return true

@@ -94,6 +94,7 @@ local function add_deliveries(parser)
     :default "dead"
   replay:option("--limit", "At most so many."):default("10000"):convert(between(1, 1000000, "^%d+$", "whole number"))
   replay:option("--after", "Go on after this event: what an earlier replay printed.")
+  replay:option("--wait", "Seconds to wait for the answers."):default("10"):convert(seconds)
 end
 
 local function add_events(parser)
