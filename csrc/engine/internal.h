@@ -87,6 +87,7 @@ typedef struct mp_upkeep {
   bool alone;           /* no other engine is on the store */
   bool foreign;         /* one is that cannot see this process: it needs heartbeats */
   int64_t next_look, looked_ms;
+  int looks_left; /* after something was written */
   int64_t next_beat;
   int64_t next_prune;
   long long forgotten_at; /* the commits when there was no old history left; -1: there is some */

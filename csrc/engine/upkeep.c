@@ -15,6 +15,8 @@
 #define BEAT_MS       10000 /* says that this engine lives ... */
 #define STALE_MS      30000 /* ... to engines that cannot see it, which then wait so long */
 #define LOOK_MS       1000  /* at least, between looks at what other processes wrote */
+#define LAST_LOOK_MS  5000  /* from the last but one to the last ... */
+#define LOOKS         3     /* ... of so many after something was written */
 #define PRUNE_IDLE_MS 60000 /* at least, between looks for old history ... */
 #define PRUNE_BUSY_MS 200   /* ... and between steps while there is some */
 #define SPARE_BYTES   ((int64_t)4 << 20) /* what the file may keep for later */
@@ -191,6 +193,8 @@ mp_code mp_upkeep_start(mp_engine *engine, mp_error *err) {
   u->file_is_watched = !file || mp_watch_file(engine->watch, file);
   code = mp_store_changed(engine->store, &changed, err);
   if (code == MP_OK) code = look_at_engines(engine, err);
+  u->looked_ms = mp_mono_ms();
+  if (u->polls) u->next_look = u->looked_ms + LOOK_MS;
   return code;
 }
 
@@ -259,10 +263,20 @@ int64_t mp_upkeep_due(const mp_engine *engine) {
 void mp_upkeep_tell(mp_engine *engine, mp_news news) {
   mp_upkeep *u = &engine->upkeep;
 
-  if (news.process)
-    u->next_look = mp_mono_ms();
-  else if (news.file && u->next_look == INT64_MAX)
-    u->next_look = u->looked_ms + LOOK_MS;
+  if (news.file) {
+    u->looks_left = LOOKS;
+    if (u->next_look > u->looked_ms + LOOK_MS) u->next_look = u->looked_ms + LOOK_MS;
+  }
+  if (news.process) u->next_look = mp_mono_ms();
+}
+
+/* A commit is visible only some time after its last write was told, when it is on disk: so it is
+ * looked at again, a second later and several. */
+static int64_t look_again(mp_upkeep *u, mp_code code, int64_t now) {
+  if (code != MP_OK || u->polls) return now + LOOK_MS;
+  if (u->looks_left > 0) u->looks_left--;
+  if (u->looks_left == 0) return INT64_MAX;
+  return now + (u->looks_left > 1 ? LOOK_MS : LAST_LOOK_MS);
 }
 
 void mp_upkeep_run(mp_engine *engine) {
@@ -272,14 +286,13 @@ void mp_upkeep_run(mp_engine *engine) {
   mp_code code = MP_OK;
 
   /* A thread that has always work to do does not sleep, and so hears nothing. */
-  if (now - u->looked_ms >= LOOK_MS && u->next_look == INT64_MAX) {
+  if (now - u->looked_ms >= LOOK_MS && now < u->next_look) {
     mp_upkeep_tell(engine, mp_watch_sleep(engine->watch, now));
   }
   if (now >= u->next_look) {
     u->looked_ms = now;
-    u->next_look = INT64_MAX;
     code = look(engine, &err);
-    if (code != MP_OK || u->polls) u->next_look = now + LOOK_MS;
+    u->next_look = look_again(u, code, now);
   }
   if (code == MP_OK && now >= u->next_beat) {
     u->next_beat = now + BEAT_MS;

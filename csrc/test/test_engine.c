@@ -111,6 +111,58 @@ static void a_forked_child_is_told(void **state) {
   assert_int_equal(mp_engine_close(e, 1000, &err), MP_OK);
 }
 
+static mp_code count_engine(void *arg, int64_t id, const mp_engine_identity *who, mp_error *err) {
+  int64_t *last = arg;
+  (void)who;
+  (void)err;
+  *last = id;
+  return MP_OK;
+}
+
+/* The id of the engine that is on the store, as another process would see it; it is removed first,
+ * when remove says so. 0: none is. */
+static int64_t engine_on_store(bool remove) {
+  char path[128];
+  mp_store *store;
+  mp_error err;
+  int64_t id = 0;
+
+  snprintf(path, sizeof path, "%s/engine.db", folder);
+  if (mp_store_open(path, &store, &err) != MP_OK) fail_msg("%s", err.message);
+  assert_int_equal(mp_store_engines(store, count_engine, &id, &err), MP_OK);
+  if (remove) {
+    assert_int_equal(mp_store_begin(store, &err), MP_OK);
+    assert_int_equal(mp_store_engine_leave(store, id, &err), MP_OK);
+    assert_int_equal(mp_store_commit(store, &err), MP_OK);
+  }
+  mp_store_close(store);
+  return id;
+}
+
+/* As a suspended machine's engine finds itself, when another took its deliveries over. */
+static void an_engine_that_was_taken_for_dead_joins_anew(void **state) {
+  sink *s = start_sink(false);
+  mp_engine *e = open_engine(5000);
+  mp_error err = {0};
+  int64_t first;
+  (void)state;
+
+  add_webhook(e, s->port);
+  first = engine_on_store(true);
+  assert_true(first > 0);
+  for (int i = 0; i < 3000 && engine_on_store(false) == 0; i++)
+    usleep(10000);
+  assert_true(engine_on_store(false) > first);
+  for (int i = 0; i < 20; i++) {
+    assert_int_equal(emit(e, "entry.create", true, NULL, NULL, &err), MP_OK);
+  }
+  assert_int_equal(mp_engine_wait(e, 30000, &err), MP_OK);
+  assert_int_equal(stat(e, "delivered"), 20);
+  assert_int_equal(mp_engine_close(e, 1000, &err), MP_OK);
+  assert_int_equal(engine_on_store(false), 0);
+  stop_sink(s);
+}
+
 static void a_bad_definition_is_refused(void **state) {
   static const char *const bad[] = {
       "",
@@ -141,6 +193,7 @@ int main(void) {
       TEST(one_store_is_one_engine),
       TEST(an_idempotency_key_stores_once),
       TEST(a_forked_child_is_told),
+      TEST(an_engine_that_was_taken_for_dead_joins_anew),
       TEST(a_bad_definition_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
