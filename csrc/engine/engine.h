@@ -48,8 +48,9 @@ void mp_engine_count_dropped(mp_engine *engine, int64_t keys);
  * each) on success and on failure. With wait, returns MP_OK once they are on disk; without, once
  * they are handed over. existing (may be NULL) is set to the id of the event that already has the
  * first one's idempotency key, else 0 (only with wait). Errors: MP_EAGAIN (inbox full), MP_ENOSPC,
- * MP_EIO ... (nothing was stored), MP_ETIMEDOUT (settings' emit_timeout_ms passed: they may be
- * stored yet), MP_ECLOSED, MP_EFORK. */
+ * MP_EIO ... (nothing was stored; but where a disk fails a sync, the write over it and then the
+ * machine, the next start may find it all the same), MP_ETIMEDOUT (settings' emit_timeout_ms
+ * passed: they may be stored yet), MP_ECLOSED, MP_EFORK. */
 mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *existing,
                        mp_error *err);
 

@@ -74,8 +74,7 @@ mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *e
   bool wake;
 
   if (!emit) {
-    mp_emit drop = {.events = *events};
-    for (mp_node *n; (n = mp_list_pop(&drop.events)) != NULL;) {
+    for (mp_node *n; (n = mp_list_pop(events)) != NULL;) {
       mp_event_unref(MP_CONTAINER(n, mp_event, node));
     }
     return mp_fail(err, MP_ENOMEM, "out of memory");
