@@ -1,6 +1,7 @@
 /* Files and time for Lua, where portable Lua has nothing: folders of models and scripts, real
- * paths, a monotonic clock. Runs in the host's thread, at start, on reload and in the CLI; not in
- * requests. Failures are nil, "listdir 'path': reason", and the errno's name as the code. */
+ * paths, files for nobody else's eyes, a monotonic clock. Runs in the host's thread, at start, on
+ * reload and in the CLI; not in requests. Failures are nil, "listdir 'path': reason", and the
+ * errno's name as the code. */
 #include "lua/fs.h"
 
 #include <dirent.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -212,6 +214,62 @@ static int make_directory(lua_State *L) {
   return 1;
 }
 
+/* ---- a private file -------------------------------------------------------------------------- */
+
+static int write_all(int fd, const char *data, size_t len) {
+  while (len > 0) {
+    ssize_t n = write(fd, data, len);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    data += n;
+    len -= (size_t)n;
+  }
+  return fsync(fd) == 0 ? 0 : errno;
+}
+
+/* The rename is on disk when the folder is. Not every file system can do this: no failure. */
+static void sync_folder_of(char *path) {
+  char *slash = strrchr(path, '/');
+  int fd;
+
+  if (slash) slash[slash == path] = '\0';
+  fd = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  (void)fsync(fd);
+  close(fd);
+}
+
+/* 0, or the errno. */
+static int replace_private(const char *path, const char *data, size_t len) {
+  char temporary[PATH_MAX];
+  int fd, failure;
+
+  if (strlen(path) + sizeof ".XXXXXX" > sizeof temporary) return ENAMETOOLONG;
+  strcpy(temporary, path);
+  strcat(temporary, ".XXXXXX");
+  fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
+  if (fd < 0) return errno;
+  failure = write_all(fd, data, len);
+  if (close(fd) != 0 && failure == 0) failure = errno;
+  if (failure == 0 && rename(temporary, path) != 0) failure = errno;
+  if (failure != 0) unlink(temporary);
+  if (failure == 0) sync_folder_of(temporary);
+  return failure;
+}
+
+/* write_private(path, text) -> true; the file is there with the whole new text and mode 0600, or as
+ * it was */
+static int write_private(lua_State *L) {
+  const char *path = check_path(L);
+  size_t len;
+  const char *data = luaL_checklstring(L, 2, &len);
+  int failure = replace_private(path, data, len);
+
+  if (failure != 0) return fail(L, "write_private", path, failure);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* ---- time ----------------------------------------------------------------------------------- */
 
 /* now() -> seconds of the monotonic clock */
@@ -240,14 +298,10 @@ static int sleep_seconds(lua_State *L) {
 }
 
 void mp_lua_fs(lua_State *L) {
-  static const luaL_Reg functions[] = {{"listdir", listdir},
-                                       {"realpath", real_path},
-                                       {"stat", stat_path},
-                                       {"mkdir", make_directory},
-                                       {"now", now},
-                                       {"wall_ms", wall_ms},
-                                       {"sleep", sleep_seconds},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"listdir", listdir},      {"realpath", real_path},          {"stat", stat_path},
+      {"mkdir", make_directory}, {"write_private", write_private}, {"now", now},
+      {"wall_ms", wall_ms},      {"sleep", sleep_seconds},         {NULL, NULL}};
 
   luaL_newmetatable(L, LISTING);
   lua_pushcfunction(L, listing_gc);

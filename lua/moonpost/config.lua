@@ -1,6 +1,7 @@
 --- config/server.lua: loading and checking. Every mistake is one error that names the file, the key, what was
 -- expected and what was there.
 local core = require "moonpost.core"
+local mask = require "moonpost.mask"
 local models = require "moonpost.models"
 local network = require "moonpost.network"
 local reports = require "moonpost.reports"
@@ -382,10 +383,6 @@ function config.load(source)
   return result
 end
 
-local function masked(value)
-  return #value > 8 and value:sub(1, 2) .. "****" or "****"
-end
-
 --- What a config says, in lines for people. Header values are masked.
 ---@param loaded table as config.load returns it
 ---@return string[]
@@ -399,9 +396,9 @@ function config.describe(loaded)
   add("store", "%s", loaded.store)
   add("models", "%d (and %d built in)", own, #loaded.schema_list - own)
   add("events", "%s", table.concat(loaded.event_list, ", "))
-  for _, header in ipairs(loaded.default_headers) do add("default header", "%s: %s", header[1], masked(header[2])) end
+  for _, header in ipairs(loaded.default_headers) do add("default header", "%s: %s", header[1], mask.value(header[2])) end
   for _, endpoint in ipairs(loaded.endpoints) do
-    add("endpoint", "%s -> %s (%s)%s", endpoint.name, endpoint.url:gsub("//[^/@]*@", "//***@"),
+    add("endpoint", "%s -> %s (%s)%s", endpoint.name, mask.url(endpoint.url),
       table.concat(endpoint.events, ", "), endpoint.enabled and "" or " disabled")
   end
   return lines

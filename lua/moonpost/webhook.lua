@@ -276,6 +276,45 @@ local function check_key(key, where)
   return true
 end
 
+--- Checks one webhook, whole.
+---@param definition table as for check
+---@param where string
+---@param context table as for check
+---@param options? { partial: boolean? }
+---@return table|nil normalized
+---@return { [1]: string, [2]: string }[]? mistakes every one: the key, and a message
+function webhook.examine(definition, where, context, options)
+  local partial = options and options.partial
+  local result, given, mistakes = {}, {}, {}
+  for _, key in ipairs(suggest.keys(definition)) do
+    local value = definition[key]
+    local name = key == "isEnabled" and "enabled" or key
+    local ok, message = check_key(name, where)
+    if ok and given[name] ~= nil and given[name] ~= value then
+      ok, message = nil, ("%s.enabled: expected one of enabled and isEnabled, got both"):format(where)
+    end
+    if not ok then mistakes[#mistakes + 1] = { key, message } end
+    given[name] = value
+  end
+  for _, key in ipairs(NAMES) do
+    local value, message = given[key], nil
+    if value == json.null and OPTIONAL[key] then
+      result[key] = partial and json.null or nil
+    elseif value ~= nil then
+      result[key], message = fields[key](value, where .. "." .. key, context)
+    elseif not partial and (key == "name" or key == "url" or key == "events") then
+      message = ("%s.%s: expected %s, got none"):format(where, key, key == "events" and "a list of events" or "a " .. key)
+    end
+    if message then mistakes[#mistakes + 1] = { key, message } end
+  end
+  if #mistakes > 0 then return nil, mistakes end
+  if not partial then
+    result.headers = result.headers or {}
+    if result.enabled == nil then result.enabled = true end
+  end
+  return result
+end
+
 --- Checks one webhook.
 ---@param definition any { name, url, headers?, events, models?, enabled? (or isEnabled), timeout?, connectTimeout?,
 -- concurrency?, retrySchedule?, rate?, order?, on_enable? }
@@ -283,37 +322,14 @@ end
 ---@param context { events: table<string, boolean>, event_list: string[], model: fun(name: string): string?, string? }
 ---@param options? { partial: boolean? } partial: only the given fields; null takes an optional one away
 ---@return table|nil normalized headers as an ordered list of pairs, models as uids, events without repetitions
----@return string? message
+---@return string? message of the first mistake
 ---@return string? code EINVAL
 function webhook.check(definition, where, context, options)
   if type(definition) ~= "table" then
     return nil, ("%s: expected a table { name =, url =, events = }, got %s"):format(where, shown(definition)), "EINVAL"
   end
-  local partial = options and options.partial
-  local result, given = {}, {}
-  for key, value in pairs(definition) do
-    if key == "isEnabled" then key = "enabled" end
-    local ok, message = check_key(key, where)
-    if not ok then return nil, message, "EINVAL" end
-    given[key] = value
-  end
-  for _, key in ipairs(NAMES) do
-    local value = given[key]
-    if value == json.null and OPTIONAL[key] then
-      result[key] = partial and json.null or nil
-    elseif value ~= nil then
-      local message
-      result[key], message = fields[key](value, where .. "." .. key, context)
-      if message then return nil, message, "EINVAL" end
-    elseif not partial and (key == "name" or key == "url" or key == "events") then
-      return nil, ("%s.%s: expected %s, got none"):format(where, key,
-        key == "events" and "a list of events" or "a " .. key), "EINVAL"
-    end
-  end
-  if not partial then
-    result.headers = result.headers or {}
-    if result.enabled == nil then result.enabled = true end
-  end
+  local result, mistakes = webhook.examine(definition, where, context, options)
+  if not result then return nil, mistakes[1][2], "EINVAL" end
   return result
 end
 

@@ -1,6 +1,6 @@
 --- Webhooks: where events are sent. Those of the config are shown beside those of the store, and are
 -- read-only.
-local check = require "moonpost.webhook".check
+local definitions = require "moonpost.webhook"
 local json = require "moonpost.json"
 local settings = require "moonpost.settings"
 
@@ -58,6 +58,21 @@ function webhooks.new(engine, config, schema, clock)
   return setmetatable({ _engine = engine, _context = context, _clock = clock }, mt)
 end
 
+--- Tells every mistake of a webhook's fields; create and update tell the first.
+---@param fields table as for create, or with partial for update
+---@param partial boolean?
+---@return { [1]: string, [2]: string }[]|nil mistakes nil: there is none; else the key, and "webhook.KEY: ..."
+function methods:mistakes(fields, partial)
+  local _, mistakes = definitions.examine(fields, "webhook", self._context, { partial = partial })
+  return mistakes
+end
+
+--- The event types that a webhook may ask for by name, besides the reports.
+---@return string[]
+function methods:event_types()
+  return self._context.event_list
+end
+
 --- Creates a webhook in the store.
 ---@param fields { name: string, url: string, headers: table?, events: string[], models: string[]?, enabled: boolean?,
 -- timeout: number?, connectTimeout: number?, concurrency: integer?, retrySchedule: number[]?,
@@ -68,7 +83,7 @@ end
 ---@return string? message
 ---@return string? code EINVAL
 function methods:create(fields)
-  local webhook, message, code = check(fields, "webhook", self._context)
+  local webhook, message, code = definitions.check(fields, "webhook", self._context)
   if not webhook then return nil, message, code end
   return one(self._engine:webhook_create(webhook.name, settings.definition(webhook), webhook.enabled))
 end
@@ -101,7 +116,7 @@ function methods:update(id, fields)
   local row, message, code = json.answer(self._engine:webhook(id_text(id)))
   if not row then return nil, message, code end
   local changes
-  changes, message, code = check(fields, "webhook", self._context, { partial = true })
+  changes, message, code = definitions.check(fields, "webhook", self._context, { partial = true })
   if not changes then return nil, message, code end
   local webhook = row.definition
   for name, value in pairs(changes) do

@@ -4,6 +4,7 @@ local moonpost = require "moonpost"
 local deliveries = require "moonpost.cli.deliveries"
 local output = require "moonpost.cli.output"
 local project = require "moonpost.cli.project"
+local token = require "moonpost.cli.token"
 local webhooks = require "moonpost.cli.webhooks"
 
 local cli = {}
@@ -107,6 +108,16 @@ local function add_events(parser)
   on_store(group:command("show", "One, with its body.")):argument("id", "The event's id.")
 end
 
+local function add_tokens(parser)
+  local group = parser:command("token", "Who may use the HTTP API.")
+  group:command_target "action"
+  local add = on_store(group:command("add", "Make a token, and print it: it is not shown again."))
+  add:option("--name", "What it is listed by."):count(1)
+  add:option("--scopes", "What it may: read, write, emit, with commas between them."):count(1)
+  on_store(group:command("list", "All of them, without what would let anyone in."))
+  on_store(group:command("rm", "Take one away.")):argument("name", "Its name.")
+end
+
 local function new_parser()
   local parser = argparse("moonpost", "Webhooks from Lua hosts: emit events, see what became of them.")
   parser:command_target "command"
@@ -129,6 +140,7 @@ local function new_parser()
   add_webhooks(parser)
   add_deliveries(parser)
   add_events(parser)
+  add_tokens(parser)
   on_store(parser:command("stats", "Count what is in the store."))
   return parser
 end
@@ -171,6 +183,8 @@ function cli.main(argv)
   local ok, message, code
   if args.command == "init" or args.command == "check" then
     ok, message, code = project[args.command](args)
+  elseif args.command == "token" then
+    ok, message, code = token[args.action](args)
   else
     local run = COMMANDS[args.command]
     ok, message, code = on_hooks(args, type(run) == "table" and run[args.action] or run)

@@ -1,9 +1,9 @@
 --- What the commands print: aligned tables for people, JSON for programs.
 local core = require "moonpost.core"
+local mask = require "moonpost.mask"
 
 local output = {}
 
-local list_mt = { __jsontype = "array" }
 local failure -- why the first failed write failed
 
 local function note(ok, message)
@@ -15,9 +15,7 @@ local function write(text)
 end
 
 --- Marks a list, so that an empty one is [] in JSON.
-function output.list(items)
-  return setmetatable(items, list_mt)
-end
+output.list = mask.list
 
 -- Names, entries and what receivers answer are other people's text: nothing in them may steer a terminal. The second
 -- pattern is C1 (U+0080 to U+009F) in UTF-8.
@@ -85,16 +83,6 @@ function output.fields(pairs_list)
       output.line(pair[1] .. (" "):rep(width - #pair[1] + 2) .. tostring(pair[2]))
     end
   end
-end
-
---- A header value that is not for everybody's eyes.
-function output.masked(value)
-  return #value > 8 and value:sub(1, 2) .. "****" or "****"
-end
-
---- A URL without its user name and password.
-function output.masked_url(url)
-  return (url:gsub("^(%a[%w+.-]*://)[^/?#]*@", "%1***@"))
 end
 
 --- Milliseconds for people.

@@ -1,22 +1,12 @@
 --- moonpost webhooks: those of the config's store, and those of the config.
 local moonpost = require "moonpost"
+local mask = require "moonpost.mask"
 local output = require "moonpost.cli.output"
 
 local webhooks = {}
 
 local function shown(webhook, args)
-  local copy = { headers = {} }
-  for key, value in pairs(webhook) do
-    if key ~= "headers" then copy[key] = value end
-  end
-  if not args.show_secrets then copy.url = output.masked_url(copy.url) end
-  for _, key in ipairs { "events", "models", "retrySchedule" } do
-    if copy[key] then output.list(copy[key]) end
-  end
-  for name, value in pairs(webhook.headers) do
-    copy.headers[name] = args.show_secrets and value or output.masked(value)
-  end
-  return copy
+  return mask.webhook(webhook, args.show_secrets)
 end
 
 local function print_one(webhook, args)

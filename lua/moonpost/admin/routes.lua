@@ -1,0 +1,176 @@
+--- The table of routes: what is answered, to whom, from what. The router, the checks of parameters and bodies, and
+-- openapi.json are made of it.
+local body = require "moonpost.admin.body"
+local deliveries = require "moonpost.admin.deliveries"
+local events = require "moonpost.admin.events"
+local page = require "moonpost.admin.page"
+local system = require "moonpost.admin.system"
+local webhooks = require "moonpost.admin.webhooks"
+
+local JSON, MERGE_PATCH, NDJSON = "application/json", "application/merge-patch+json", "application/x-ndjson"
+
+local WEBHOOK_ID = { type = "integer", minimum = 1, maximum = 999999999999999, examples = { 1 } }
+local EVENT_ID = { type = "string", pattern = "^evt_[0-7][0-9a-hjkmnp-tv-z]{12}$", examples = { "evt_38g9k6fy40000" } }
+local DELIVERY_ID = {
+  type = "string", pattern = "^dlv_[0-7][0-9a-hjkmnp-tv-z]{12}-[1-9][0-9]{0,14}$", examples = { "dlv_38g9k6fy40000-1" },
+}
+local EVENT_MATCH = "^evt_[0-7]" .. ("[0-9a-hjkmnp-tv-z]"):rep(12) .. "$"
+local DELIVERY_MATCH = "^dlv_[0-7]" .. ("[0-9a-hjkmnp-tv-z]"):rep(12) .. "%-[1-9]%d*$"
+
+local function parameter(place, name, schema, description, match)
+  return { place = place, name = name, schema = schema, description = description, match = match }
+end
+
+local WEBHOOK = parameter("path", "id", WEBHOOK_ID, "The webhook's id.")
+local SECRETS = parameter("query", "show_secrets", { type = "boolean", default = false },
+  "Header values and the URL's user name and password in full; needs the scope write.")
+local LIMIT = parameter("query", "limit", { type = "integer", minimum = 1, maximum = page.MAX, default = page.DEFAULT },
+  "How many at most.")
+
+local CONFLICT = "It is kept in the config; or a masked value or half a rate came, and there is nothing that it goes with."
+
+local function routes_of(config)
+  local list = {}
+  local function add(route)
+    route.parameters = route.parameters or {}
+    list[#list + 1] = route
+  end
+  local function webhook_body(schema, types)
+    return { types = types or { JSON }, schemas = { schema }, most = body.MAX }
+  end
+
+  add {
+    method = "GET", path = "/admin/webhooks", id = "listWebhooks", tag = "webhooks", scope = "read", run = webhooks.list,
+    summary = "All webhooks, those of the config included", parameters = { SECRETS },
+    answers = { [200] = { "All of them.", "WebhookList" } },
+  }
+  add {
+    method = "POST", path = "/admin/webhooks", id = "createWebhook", tag = "webhooks", scope = "write", run = webhooks.create,
+    summary = "Make a webhook", parameters = { SECRETS }, body = webhook_body "NewWebhook",
+    answers = { [201] = { "The new webhook.", "WebhookAnswer" } },
+  }
+  add {
+    method = "POST", path = "/admin/webhooks/batch-delete", id = "deleteWebhooks", tag = "webhooks", scope = "write",
+    run = webhooks.delete_many, summary = "Delete several webhooks", body = webhook_body "Ids",
+    answers = {
+      [200] = { "The ids; none of them is there any more.", "IdsAnswer" },
+      [409] = { "One of them is kept in the config: none was deleted.", "Error" },
+    },
+  }
+  add {
+    method = "GET", path = "/admin/webhooks/:id", id = "getWebhook", tag = "webhooks", scope = "read", run = webhooks.get,
+    summary = "One webhook", parameters = { WEBHOOK, SECRETS }, answers = { [200] = { "It.", "WebhookAnswer" } },
+  }
+  add {
+    method = "PUT", path = "/admin/webhooks/:id", id = "updateWebhook", tag = "webhooks", scope = "write",
+    run = webhooks.update, summary = "Change a webhook; what is left out stays", parameters = { WEBHOOK, SECRETS },
+    body = webhook_body "WebhookChange",
+    answers = { [200] = { "It, changed.", "WebhookAnswer" }, [409] = { CONFLICT, "Error" } },
+  }
+  add {
+    method = "PATCH", path = "/admin/webhooks/:id", id = "patchWebhook", tag = "webhooks", scope = "write",
+    run = webhooks.patch, summary = "Change single fields (RFC 7396)", parameters = { WEBHOOK, SECRETS },
+    body = webhook_body("WebhookPatch", { MERGE_PATCH, JSON }),
+    answers = { [200] = { "It, changed.", "WebhookAnswer" }, [409] = { CONFLICT, "Error" } },
+  }
+  add {
+    method = "DELETE", path = "/admin/webhooks/:id", id = "deleteWebhook", tag = "webhooks", scope = "write",
+    run = webhooks.delete, summary = "Delete a webhook", parameters = { WEBHOOK, SECRETS },
+    answers = { [200] = { "The deleted one.", "WebhookAnswer" }, [409] = { "It is kept in the config.", "Error" } },
+  }
+  add {
+    method = "POST", path = "/admin/webhooks/:id/trigger", id = "triggerWebhook", tag = "webhooks", scope = "write",
+    run = webhooks.trigger, summary = "Send a trigger-test now, and wait for the answer", parameters = { WEBHOOK },
+    answers = { [200] = { "What the receiver answered, or why it did not.", "TriggerAnswer" } },
+  }
+  add {
+    method = "GET", path = "/admin/deliveries", id = "listDeliveries", tag = "deliveries", scope = "read",
+    run = deliveries.list, summary = "Deliveries, newest first",
+    parameters = {
+      parameter("query", "webhook_id", WEBHOOK_ID, "Only this webhook's."),
+      parameter("query", "event_id", EVENT_ID, "Only this event's.", EVENT_MATCH),
+      parameter("query", "state", {
+        type = "string", enum = { "waiting", "leased", "delivered", "dead", "held", "filtered" },
+      }, "Only those in this state."),
+      LIMIT, parameter("query", "before", DELIVERY_ID, "The next of the page before.", DELIVERY_MATCH),
+    },
+    answers = { [200] = { "A page.", "DeliveryPage" } },
+  }
+  add {
+    method = "POST", path = "/admin/deliveries/replay", id = "replayDeliveries", tag = "deliveries", scope = "write",
+    run = deliveries.replay, summary = "Send the events of a time again to one webhook",
+    body = webhook_body "Replay", answers = {
+      [202] = { "How many are made again, and where to go on.", "ReplayAnswer" },
+      [404] = { "There is no such webhook.", "Error" },
+    },
+  }
+  add {
+    method = "GET", path = "/admin/deliveries/:id", id = "getDelivery", tag = "deliveries", scope = "read",
+    run = deliveries.get, summary = "One delivery, with its attempts and its body",
+    parameters = { parameter("path", "id", DELIVERY_ID, "The delivery's id.", DELIVERY_MATCH) },
+    answers = { [200] = { "It.", "DeliveryAnswer" } },
+  }
+  add {
+    method = "POST", path = "/admin/deliveries/:id/resend", id = "resendDelivery", tag = "deliveries", scope = "write",
+    run = deliveries.resend, summary = "Send a delivery again: the same bytes",
+    parameters = { parameter("path", "id", DELIVERY_ID, "The delivery's id.", DELIVERY_MATCH) },
+    answers = {
+      [202] = { "It, due now.", "DeliveryAccepted" },
+      [409] = { "An attempt is under way.", "Error" },
+    },
+  }
+  add {
+    method = "GET", path = "/admin/events", id = "listEvents", tag = "events", scope = "read", run = events.list,
+    summary = "Events, newest first", parameters = {
+      parameter("query", "type", { type = "string", minLength = 1, maxLength = 255 }, "Only this type."),
+      LIMIT, parameter("query", "before", EVENT_ID, "The next of the page before.", EVENT_MATCH),
+    },
+    answers = { [200] = { "A page.", "EventPage" } },
+  }
+  add {
+    method = "GET", path = "/admin/events/:id", id = "getEvent", tag = "events", scope = "read", run = events.get,
+    summary = "One event, with the text that is sent",
+    parameters = { parameter("path", "id", EVENT_ID, "The event's id.", EVENT_MATCH) },
+    answers = { [200] = { "It.", "EventAnswer" } },
+  }
+  add {
+    method = "GET", path = "/admin/stats", id = "getStats", tag = "system", scope = "read", run = system.stats,
+    summary = "Counts", answers = { [200] = { "Counts since the engine started, and the store's.", "StatsAnswer" } },
+  }
+  add {
+    method = "POST", path = "/events", id = "emitEvents", tag = "events", scope = "emit", run = events.emit,
+    summary = "Emit one event, or several", parameters = {
+      parameter("query", "key", { type = "string", minLength = 1, maxLength = 255, pattern = "^[!-~]+$", examples = { "order-1" } },
+        "What a webhook's order = \"key\" goes by, for every event of the request.", "^[!-~]+$"),
+      parameter("header", "Idempotency-Key", {
+        type = "string", minLength = 1, maxLength = 200, pattern = "^[!-~]+$", examples = { "import-7" },
+      }, "The same key within 24 hours stores nothing again, and answers the first ids. Of a list, each event has its own.",
+        "^[!-~]+$"),
+    },
+    body = {
+      types = { JSON, NDJSON }, schemas = { "NewEvents", "EventLines" },
+      most = events.BODY_FACTOR * config.limits.eventSize, capacity = true,
+    },
+    answers = {
+      [202] = { "They are on disk.", "Accepted" },
+      [422] = { "It is of a content type that is never sent: a user (EPRIVATE).", "Error" },
+      [429] = { "The inbox is full (EAGAIN), or too many tries with no token.", "Error" },
+      [507] = { "The disk is full (ENOSPC).", "Error" },
+    },
+  }
+  add {
+    method = "GET", path = "/healthz", id = "getHealth", tag = "system", run = system.health, summary = "The process lives",
+    answers = { [200] = { "It does.", "Status" } },
+  }
+  add {
+    method = "GET", path = "/readyz", id = "getReadiness", tag = "system", run = system.ready, summary = "The store answers",
+    answers = { [200] = { "It does.", "Status" }, [503] = { "It does not.", "Error" } },
+  }
+  add {
+    method = "GET", path = "/openapi.json", id = "getOpenApi", tag = "system", scope = "any", run = system.openapi,
+    summary = "This description", answers = { [200] = { "OpenAPI 3.1.", "Description" } },
+  }
+  return list
+end
+
+return routes_of

@@ -1,0 +1,152 @@
+-- The HTTP API: webhooks, beyond what Strapi recorded.
+local hooks_support = require "spec.support.hooks"
+local receivers = require "spec.support.receiver"
+local support = require "spec.support.admin"
+local temp = require "spec.support.temp"
+
+describe("the HTTP API's webhooks", function()
+  local receiver, hooks, handler
+
+  setup(function()
+    receiver = receivers.start()
+    hooks = hooks_support.open {
+      events = { "order.paid" }, limits = { eventSize = 4096 },
+      endpoints = { { name = "fixed", url = receiver:url "/ok", events = { "media.*" } } },
+    }
+    handler = support.handler(hooks)
+  end)
+
+  teardown(function()
+    hooks:close(0)
+    receiver:stop()
+    temp.clean()
+  end)
+
+  local function go(...)
+    return support.go(handler, ...)
+  end
+
+  local function create(fields)
+    return support.create(handler, receiver, fields)
+  end
+
+  it("masks secrets, but for who may write and asks", function()
+    local url = receiver:url("/ok"):gsub("//", "//user:pass@")
+    local webhook = create { url = url }
+    local masked = receiver:url("/ok"):gsub("//", "//***@")
+    local target = "/admin/webhooks/" .. webhook.id
+    assert.equal(masked, webhook.url)
+    for _, path in ipairs { "/admin/webhooks", target, target .. "?show_secrets=false" } do
+      local _, _, _, text = go("GET", path)
+      assert.is_nil(text:find "s3cr3t", path)
+      assert.is_nil(text:find("user:pass", 1, true), path)
+    end
+    local _, answer = go("GET", target .. "?show_secrets=true")
+    assert.equal("Bearer s3cr3t", answer.data.headers.Authorization)
+    assert.equal(url, answer.data.url)
+    assert.equal(403, (go("GET", target .. "?show_secrets=true", nil, { token = "read" })))
+    -- What was shown may be sent back.
+    local status
+    status, answer = go("PUT", target .. "?show_secrets=true",
+      { name = "b", url = masked, headers = { authorization = "Be****", New = "x" }, isEnabled = false, id = webhook.id })
+    assert.equal(200, status)
+    assert.same({ authorization = "Bearer s3cr3t", New = "x" }, answer.data.headers)
+    assert.equal(url, answer.data.url)
+    assert.is_false(answer.data.enabled)
+    -- But not to another webhook.
+    status, answer = go("PUT", target, { name = "b", url = "http://***@other.example/", headers = { Other = "Be****" } })
+    assert.equal(409, status)
+    assert.truthy(answer.data.errors.url)
+    assert.truthy(answer.data.errors["headers['Other']"])
+    assert.equal(400, (go("POST", "/admin/webhooks", { name = "b", url = masked, headers = {}, events = { "*" } })))
+  end)
+
+  it("takes what an answer has: the changed one of enabled and isEnabled counts", function()
+    local _, answer = go("GET", "/admin/webhooks/" .. create().id)
+    local webhook = answer.data
+    local target = "/admin/webhooks/" .. webhook.id
+    local function change(field, value)
+      webhook[field] = value
+      local status
+      status, answer = go("PUT", target, webhook)
+      assert.equal(200, status)
+      webhook = answer.data
+      return webhook.enabled
+    end
+    assert.is_true(webhook.enabled)
+    assert.is_false(change("isEnabled", false))
+    assert.is_true(change("enabled", true))
+    assert.is_false(change("enabled", false))
+    assert.equal("Bearer s3cr3t", hooks.webhooks:get(webhook.id).headers.Authorization)
+    assert.equal(201, (go("POST", "/admin/webhooks", { name = "c", url = receiver:url "/ok", headers = { a = "b" }, events = { "*" },
+      isEnabled = true, enabled = true })))
+    assert.equal(400, (go("POST", "/admin/webhooks", { name = "c", url = receiver:url "/ok", headers = { a = "b" }, events = { "*" },
+      isEnabled = true, enabled = false })))
+  end)
+
+  it("changes single fields by a merge patch (RFC 7396)", function()
+    local target = "/admin/webhooks/" .. create({ models = { "article" }, timeout = 3 }).id
+    local function patch(text)
+      local status, answer = go("PATCH", target .. "?show_secrets=true", text, { type = "application/merge-patch+json" })
+      return status, answer.data
+    end
+    local status, webhook = patch '{"name":"b","timeout":null,"headers":{"authorization":null,"X-A":"1"},"rate":{"perSecond":5}}'
+    assert.equal(200, status)
+    assert.equal("b", webhook.name)
+    assert.is_nil(webhook.timeout)
+    assert.same({ ["X-A"] = "1" }, webhook.headers)
+    assert.same({ "application::article.article" }, webhook.models)
+    webhook = select(2, patch '{"rate":{"burst":3},"models":null}')
+    assert.same({ perSecond = 5, burst = 3 }, webhook.rate)
+    assert.is_nil(webhook.models)
+    webhook = select(2, patch '{"headers":null,"rate":null,"isEnabled":false}')
+    assert.same({}, webhook.headers)
+    assert.is_nil(webhook.rate)
+    assert.is_false(webhook.isEnabled)
+    assert.equal(409, (patch '{"rate":{"burst":3}}'))
+    for _, text in ipairs { '{"name":null}', '{"events":null}', '{"enabled":null}', '{"url":3}', '{"headers":[]}', '{"rate":[]}', "[]" } do
+      assert.equal(400, (patch(text)), text)
+    end
+    assert.equal(200, (patch "{}"))
+  end)
+
+  it("tells every mistake at once, by field, with a reason", function()
+    local status, answer = go("POST", "/admin/webhooks",
+      '{"name":"","url":"gopher://x","events":["entry.create","entry.craete"],"timeout":0,"retrySchedule":{},"foo":1,"bar":2}')
+    assert.equal(400, status)
+    local errors = answer.data.errors
+    assert.same({ "name is a required field" }, errors.name)
+    assert.equal("url must be a valid URL", errors.url[1])
+    assert.equal(2, #errors.url)
+    assert.same({ "headers is a required field" }, errors.headers)
+    assert.truthy(errors["events[1]"][2]:find "did you mean 'entry.create'")
+    assert.same({ "expected a number of seconds between 0.001 and 600, got number 0" }, errors.timeout)
+    assert.truthy(errors.retrySchedule[1]:find "must be a `array` type")
+    assert.equal("this field has unspecified keys: bar, foo", errors[""][1])
+  end)
+
+  it("shows the webhooks of the config, and refuses to change them", function()
+    local _, answer = go("GET", "/admin/webhooks")
+    local id
+    for _, webhook in ipairs(answer.data) do id = webhook.source == "config" and webhook.id or id end
+    local target = "/admin/webhooks/" .. id
+    assert.equal(409, (go("DELETE", target)))
+    assert.equal(409, (go("PATCH", target, '{"name":"x"}')))
+    local own = create().id
+    local status
+    status, answer = go("POST", "/admin/webhooks/batch-delete", { ids = { own, id } })
+    assert.equal(409, status)
+    assert.equal("EROFS", answer.code)
+    assert.equal(200, (go("GET", "/admin/webhooks/" .. own)))
+    assert.equal(200, (go("POST", "/admin/webhooks/batch-delete", ('{"ids":["%d",%d,77777]}'):format(own, own))))
+    assert.equal(404, (go("GET", "/admin/webhooks/" .. own)))
+  end)
+
+  it("sends a trigger-test", function()
+    local _, answer = go("POST", ("/admin/webhooks/%d/trigger"):format(create { url = receiver:url "/status/503" }.id))
+    assert.equal(503, answer.data.statusCode)
+    _, answer = go("POST", ("/admin/webhooks/%d/trigger"):format(create { url = receiver:url "/close" }.id))
+    assert.is_nil(answer.data.statusCode)
+    assert.equal("reset", answer.data.error)
+  end)
+end)
