@@ -73,7 +73,7 @@ static mp_code run_attempts(mp_engine *e, mp_call *call, mp_error *err) {
 }
 
 static mp_code run_resend(mp_engine *e, mp_call *call, mp_error *err) {
-  return mp_store_resend(e->store, call->id, call->id2, mp_engine_now(e), err);
+  return mp_store_resend(e->store, call->id, call->id2, call->flag, mp_engine_now(e), err);
 }
 
 static mp_code then_due(mp_engine *e, mp_call *call, mp_error *err) {
@@ -151,7 +151,7 @@ static mp_code replay_one(mp_engine *e, int64_t webhook_id, const candidate *c, 
                        .state = MP_WAITING,
                        .due_ms = now_ms,
                        .order_key = c->order_key};
-  return c->there ? mp_store_resend(e->store, c->event_id, webhook_id, now_ms, err)
+  return c->there ? mp_store_resend(e->store, c->event_id, webhook_id, false, now_ms, err)
                   : mp_store_delivery_insert(e->store, &d, err);
 }
 

@@ -49,6 +49,11 @@ typedef enum mp_sql {
   MP_SQL_NEXT_DUE,
   MP_SQL_FINISH,
   MP_SQL_ATTEMPT_INSERT,
+  MP_SQL_RELEASE,
+  MP_SQL_ROUTED,
+  MP_SQL_OUTPUT_PUT,
+  MP_SQL_OUTPUT,
+  MP_SQL_OUTPUT_FORGET,
   MP_SQL_DELIVERY_STATE,
   MP_SQL_ATTEMPT_MOVE,
   MP_SQL_RESEND,
@@ -61,6 +66,7 @@ typedef enum mp_sql {
   MP_SQL_PRUNE_FIND,
   MP_SQL_PRUNE_OPEN,
   MP_SQL_PRUNE_ATTEMPTS,
+  MP_SQL_PRUNE_OUTPUTS,
   MP_SQL_PRUNE_DELIVERIES,
   MP_SQL_PRUNE_EVENT,
   MP_SQL_PAGE_COUNT,
@@ -174,8 +180,11 @@ mp_code mp_sqlite_newer(mp_sqlite *s, int64_t version, mp_error *err);
 
 /* ---- shared between topics ------------------------------------------------------------------ */
 
-/* The due time of what waits behind another of its order key. */
-#define MP_BEHIND INT64_MAX
+/* The due time of what waits behind another of its order key, and of what is held until
+ * mp_store_release. */
+#define MP_BEHIND     INT64_MAX
+#define MP_PARKED     (INT64_MAX - 1)
+#define MP_PARKED_SQL "9223372036854775806"
 
 /* Has the webhook a delivery with this order key, but that of event_id, that has not ended? (This
  * and the next: sqlite_order.c.) */
@@ -187,7 +196,8 @@ mp_code mp_sqlite_order_open(mp_sqlite *s, int64_t event_id, int64_t webhook_id,
 mp_code mp_sqlite_order_next(mp_sqlite *s, int64_t event_id, int64_t webhook_id,
                              const char *order_key, int64_t now_ms, mp_error *err);
 
-/* Counts a delivery that comes into a state, or goes out of it, in the totals (sqlite_total.c). */
+/* Counts a delivery that comes into a state, or goes out of it, in the totals (sqlite_total.c). A
+ * routing is counted nowhere. */
 void mp_sqlite_total_state(mp_sqlite *s, mp_delivery_state state, int64_t by);
 
 /* Adds what the transaction changed to the totals, before its commit (sqlite_total.c). */
@@ -197,6 +207,9 @@ mp_code mp_sqlite_total_flush(mp_sqlite *s, mp_error *err);
  * known is forgotten when a transaction begins or changes webhooks (sqlite_webhook.c). */
 mp_code mp_sqlite_webhook_enabled(mp_sqlite *s, int64_t id, int64_t *enabled, mp_error *err);
 void mp_sqlite_webhook_forget(mp_sqlite *s);
+
+/* Forgets what scripts made of an event for a webhook (sqlite_output.c). */
+mp_code mp_sqlite_output_forget(mp_sqlite *s, int64_t event_id, int64_t webhook_id, mp_error *err);
 
 /* Reads the columns id, type, model, created_ms, order_key, headers and body from first on
  * (sqlite_event.c).

@@ -18,8 +18,8 @@ static mp_code read_lane(mp_sqlite *s, int64_t webhook_id, lane_row *out, mp_err
       mp_sqlite_read(s, MP_SQL_WEBHOOK_LANE,
                      "SELECT hold_ms, pace_us FROM webhook WHERE id = ?1 AND enabled = 1", &q, err);
 
-  *out = (lane_row){0};
-  if (code != MP_OK) return code;
+  *out = (lane_row){.open = webhook_id == MP_ROUTING};
+  if (code != MP_OK || out->open) return code;
   sqlite3_bind_int64(q, 1, webhook_id);
   code = mp_sqlite_step(s, q, &out->open, err);
   if (code != MP_OK || !out->open) return code;
@@ -59,9 +59,9 @@ static mp_code hand_over(mp_sqlite *s, const mp_claim_order *order, int limit, m
   sqlite3_stmt *q;
   bool row;
   mp_code code = read_due(s, MP_SQL_DUE,
-                          "SELECT k.attempts, k.order_key, e.id, e.type, e.model, e.created_ms, "
-                          "e.order_key, e.headers, e.body "
-                          "FROM (SELECT event_id, attempts, order_key " DUE
+                          "SELECT k.attempts, k.order_key, k.script, e.id, e.type, e.model, "
+                          "e.created_ms, e.order_key, e.headers, e.body "
+                          "FROM (SELECT event_id, attempts, order_key, script " DUE
                           ") k "
                           "CROSS JOIN event e ON e.id = k.event_id",
                           order, limit, &q, err);
@@ -71,9 +71,10 @@ static mp_code hand_over(mp_sqlite *s, const mp_claim_order *order, int limit, m
     mp_claim claim = {.webhook_id = order->webhook_id,
                       .lease = order->lease,
                       .attempts = sqlite3_column_int(q, 0),
-                      .order_key = mp_sqlite_text(q, 1)};
+                      .order_key = mp_sqlite_text(q, 1),
+                      .script = mp_sqlite_text(q, 2)};
 
-    mp_sqlite_event_row(q, 2, &claim.event);
+    mp_sqlite_event_row(q, 3, &claim.event);
     claim.event_id = claim.event.id;
     ++*count;
     if ((code = fn(arg, &claim, err)) != MP_OK) {
@@ -145,7 +146,11 @@ mp_code mp_sqlite_next_due(mp_store *store, int64_t webhook_id, const mp_pace *p
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, webhook_id);
   code = mp_sqlite_integer(s, q, INT64_MAX, due_ms, err);
-  if (code != MP_OK || *due_ms == MP_BEHIND) return code;
+  if (code != MP_OK) return code;
+  if (*due_ms >= MP_PARKED) {
+    *due_ms = INT64_MAX;
+    return MP_OK;
+  }
   ready_ms = mp_pace_ready_ms(pace, lane.pace_us, now_ms);
   if (*due_ms < ready_ms) *due_ms = ready_ms;
   if (*due_ms < lane.hold_ms) *due_ms = lane.hold_ms;

@@ -4,7 +4,8 @@
  * What always holds: a leased delivery has a lease, any other has none (NULL), and only who knows
  * the lease can end it. at_ms, duration_us, status and response of a delivery are NULL but for the
  * attempt that delivered it; each other attempt is a row of attempt, so that attempts_total is the
- * number of the last, wherever it is. */
+ * number of the last, wherever it is. script is written when an attempt ends: a delivery that has
+ * one need not go through scripts again. */
 #include "queue/sqlite.h"
 
 /* What becomes of a delivery that would wait: it does, or its webhook is gone. */
@@ -60,7 +61,7 @@ mp_code mp_sqlite_delivery_insert(mp_store *store, mp_new_delivery *delivery, mp
   mp_sqlite_bind_text(q, 6, cause);
   mp_sqlite_bind_text(q, 7, d->order_key);
   code = mp_sqlite_run(s, q, NULL, err);
-  if (code != MP_OK) return code;
+  if (code != MP_OK || d->webhook_id == MP_ROUTING) return code;
   s->added[MP_TOTAL_ACCEPTED]++;
   mp_sqlite_total_state(s, d->state, 1);
   return MP_OK;
@@ -100,6 +101,7 @@ mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied
   bool delivered =
       finish->state == MP_DELIVERED && attempt && !attempt->error_class && !attempt->error;
   mp_delivery_state state = finish->state;
+  bool held = false;
   const char *cause = NULL;
   sqlite3_stmt *q;
   int64_t changes;
@@ -107,6 +109,7 @@ mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied
 
   *applied = false;
   if (state == MP_WAITING || state == MP_HELD) {
+    held = state == MP_HELD;
     code = settle(s, finish->webhook_id, &state, &cause, err);
     if (code != MP_OK) return code;
   } else if (state != MP_DELIVERED && state != MP_DEAD && state != MP_FILTERED) {
@@ -115,8 +118,9 @@ mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied
   /* The unary + keeps SQLite from looking the lease up in delivery_lease: the key is nearer. */
   code = mp_sqlite_write(s, MP_SQL_FINISH,
                          "UPDATE delivery SET state = ?4, due_ms = ?5, lease = NULL, cause = ?6, "
-                         "attempts = attempts + ?7, attempts_total = attempts_total + ?7, "
-                         "at_ms = ?8, duration_us = ?9, status = ?10, response = ?11 "
+                         "attempts = attempts + ?7, attempts_total = attempts_total + ?12, "
+                         "at_ms = ?8, duration_us = ?9, status = ?10, response = ?11, "
+                         "script = coalesce(?13, script) "
                          "WHERE event_id = ?1 AND webhook_id = ?2 AND +lease = ?3",
                          &q, err);
   if (code != MP_OK) return code;
@@ -124,9 +128,11 @@ mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied
   sqlite3_bind_int64(q, 2, finish->webhook_id);
   sqlite3_bind_int64(q, 3, finish->lease);
   sqlite3_bind_int(q, 4, state);
-  sqlite3_bind_int64(q, 5, state == MP_WAITING ? finish->due_ms : 0);
+  sqlite3_bind_int64(q, 5, state != MP_WAITING ? 0 : held ? MP_PARKED : finish->due_ms);
   mp_sqlite_bind_text(q, 6, cause);
-  sqlite3_bind_int(q, 7, attempt ? 1 : 0);
+  sqlite3_bind_int(q, 7, attempt && !held ? 1 : 0);
+  sqlite3_bind_int(q, 12, attempt ? 1 : 0);
+  mp_sqlite_bind_text(q, 13, finish->script);
   if (delivered) {
     sqlite3_bind_int64(q, 8, attempt->at_ms);
     sqlite3_bind_int64(q, 9, attempt->duration_us);
@@ -135,7 +141,7 @@ mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied
   }
   if ((code = mp_sqlite_run(s, q, &changes, err)) != MP_OK) return code;
   if (changes == 0) return MP_OK;
-  mp_sqlite_total_state(s, state, 1);
+  if (finish->webhook_id != MP_ROUTING) mp_sqlite_total_state(s, state, 1);
   if (attempt && !delivered) code = insert_attempt(s, finish, err);
   if (code == MP_OK && finish->order_key && state != MP_WAITING) {
     code = mp_sqlite_order_next(s, finish->event_id, finish->webhook_id, finish->order_key,
@@ -197,24 +203,27 @@ static mp_code check_resend(mp_sqlite *s, int64_t event_id, int64_t webhook_id,
   return code;
 }
 
-mp_code mp_sqlite_resend(mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms,
-                         mp_error *err) {
+mp_code mp_sqlite_resend(mp_store *store, int64_t event_id, int64_t webhook_id, bool anew,
+                         int64_t due_ms, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   mp_delivery_state state = MP_WAITING;
   sqlite3_stmt *q;
   mp_code code = check_resend(s, event_id, webhook_id, &state, &due_ms, err);
 
   if (code == MP_OK) code = move_attempt(s, event_id, webhook_id, err);
+  if (code == MP_OK && anew) code = mp_sqlite_output_forget(s, event_id, webhook_id, err);
   if (code != MP_OK) return code;
   code = mp_sqlite_write(
       s, MP_SQL_RESEND,
       "UPDATE delivery SET state = 0, due_ms = ?3, cause = NULL, attempts = 0, at_ms = NULL, "
-      "duration_us = NULL, status = NULL, response = NULL WHERE event_id = ?1 AND webhook_id = ?2",
+      "duration_us = NULL, status = NULL, response = NULL, script = iif(?4, NULL, script) "
+      "WHERE event_id = ?1 AND webhook_id = ?2",
       &q, err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, event_id);
   sqlite3_bind_int64(q, 2, webhook_id);
   sqlite3_bind_int64(q, 3, due_ms);
+  sqlite3_bind_int(q, 4, anew);
   code = mp_sqlite_run(s, q, NULL, err);
   if (code == MP_OK) mp_sqlite_total_state(s, state, -1);
   return code;

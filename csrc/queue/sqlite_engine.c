@@ -130,7 +130,7 @@ static mp_code release_leases(mp_sqlite *s, int64_t first, int64_t last, int64_t
                             "UPDATE delivery INDEXED BY delivery_lease SET lease = NULL, "
                             "state = 3, due_ms = 0, cause = 'deleted' WHERE state = 1 "
                             "AND lease BETWEEN ?1 AND ?2 "
-                            "AND webhook_id NOT IN (SELECT id FROM webhook)",
+                            "AND webhook_id <> 0 AND webhook_id NOT IN (SELECT id FROM webhook)",
                             first, last, &dead, err);
   if (code != MP_OK) return code;
   mp_sqlite_total_state(s, MP_DEAD, dead);

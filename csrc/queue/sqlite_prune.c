@@ -9,13 +9,15 @@
 enum { ENDED = 0, DEAD = 1, HELD = 2, OPEN = 3 };
 
 static mp_code find_old(mp_sqlite *s, int64_t after, int limit, sqlite3_stmt **q, mp_error *err) {
-  mp_code code = mp_sqlite_write(
-      s, MP_SQL_PRUNE_FIND,
-      "SELECT e.id, coalesce((SELECT max(CASE d.state WHEN 1 THEN 3 WHEN 3 THEN 1 "
-      "WHEN 0 THEN (SELECT 2 + w.enabled FROM webhook w WHERE w.id = d.webhook_id) ELSE 0 END) "
-      "FROM delivery d WHERE d.event_id = e.id), 0) "
-      "FROM event e WHERE e.id > ?1 ORDER BY e.id LIMIT ?2",
-      q, err);
+  mp_code code =
+      mp_sqlite_write(s, MP_SQL_PRUNE_FIND,
+                      "SELECT e.id, coalesce((SELECT max(CASE d.state WHEN 1 THEN 3 WHEN 3 THEN 1 "
+                      "WHEN 0 THEN iif(d.due_ms = " MP_PARKED_SQL
+                      ", 2, coalesce((SELECT 2 + w.enabled "
+                      "FROM webhook w WHERE w.id = d.webhook_id), 3)) ELSE 0 END) "
+                      "FROM delivery d WHERE d.event_id = e.id), 0) "
+                      "FROM event e WHERE e.id > ?1 ORDER BY e.id LIMIT ?2",
+                      q, err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(*q, 1, after);
   sqlite3_bind_int(*q, 2, limit);
@@ -45,6 +47,7 @@ static mp_code end_held(mp_sqlite *s, int64_t event_id, int64_t now_ms, mp_error
   while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
     const char *order_key = mp_sqlite_text(q, 1);
 
+    if (sqlite3_column_int64(q, 0) == MP_ROUTING) continue;
     mp_sqlite_total_state(s, MP_DEAD, 1);
     if (!order_key || sqlite3_column_int64(q, 2) == MP_BEHIND) continue;
     code = mp_sqlite_order_next(s, event_id, sqlite3_column_int64(q, 0), order_key, now_ms, err);
@@ -62,6 +65,10 @@ static mp_code forget(mp_sqlite *s, int64_t event_id, int64_t now_ms, mp_error *
   if (code == MP_OK) {
     code = delete_of(s, MP_SQL_PRUNE_ATTEMPTS, "DELETE FROM attempt WHERE event_id = ?1", event_id,
                      err);
+  }
+  if (code == MP_OK) {
+    code =
+        delete_of(s, MP_SQL_PRUNE_OUTPUTS, "DELETE FROM output WHERE event_id = ?1", event_id, err);
   }
   if (code == MP_OK) {
     code = delete_of(s, MP_SQL_PRUNE_DELIVERIES, "DELETE FROM delivery WHERE event_id = ?1",

@@ -15,12 +15,14 @@ static const struct {
   const char *condition;
 } by_state[MP_STATE_COUNT] = {
     [MP_WAITING] = {"INDEXED BY delivery_due",
-                    "AND state = 0 AND webhook_id IN (SELECT id FROM webhook WHERE enabled = 1)"},
+                    "AND state = 0 AND due_ms <> " MP_PARKED_SQL
+                    " AND webhook_id IN (SELECT id FROM webhook WHERE enabled = 1)"},
     [MP_LEASED] = {"INDEXED BY delivery_lease", "AND state = 1"},
     [MP_DELIVERED] = {"", "AND +state = 2"},
     [MP_DEAD] = {"INDEXED BY delivery_ended", "AND state >= 3 AND state = 3"},
     [MP_HELD] = {"INDEXED BY delivery_due",
-                 "AND state = 0 AND webhook_id IN (SELECT id FROM webhook WHERE enabled = 0)"},
+                 "AND state = 0 AND (due_ms = " MP_PARKED_SQL
+                 " OR webhook_id IN (SELECT id FROM webhook WHERE enabled = 0))"},
     [MP_FILTERED] = {"INDEXED BY delivery_ended", "AND state >= 3 AND state = 5"},
 };
 
@@ -33,20 +35,23 @@ static const char *index_of(const mp_delivery_filter *filter) {
 /* The page's keys first, then what belongs to each. */
 static mp_code prepare_listing(mp_sqlite *s, const mp_delivery_filter *filter, sqlite3_stmt **q,
                                mp_error *err) {
-  char sql[1536];
+  char sql[2048];
   int rc;
 
   snprintf(
       sql, sizeof sql,
-      "SELECT d.event_id, d.webhook_id, iif(d.state = 0 AND w.enabled = 0, 4, d.state), "
-      "iif(d.state = 0 AND w.enabled = 1, d.due_ms, 0), d.attempts, d.attempts_total, e.type, "
-      "e.model, "
+      "SELECT d.event_id, d.webhook_id, "
+      "iif(d.state = 0 AND (w.enabled = 0 OR d.due_ms = " MP_PARKED_SQL
+      "), 4, d.state), "
+      "iif(d.state = 0 AND w.enabled = 1 AND d.due_ms <> " MP_PARKED_SQL
+      ", d.due_ms, 0), "
+      "d.attempts, d.attempts_total, e.type, e.model, "
       "e.created_ms, coalesce(d.at_ms, a.at_ms, 0), coalesce(d.duration_us, a.duration_us, 0), "
       "coalesce(d.status, a.status, 0), coalesce(d.cause, a.error_class), "
       "CASE d.cause WHEN 'deleted' THEN 'the webhook was deleted' WHEN 'discarded' THEN "
-      "'discarded when the webhook was enabled' ELSE a.error END "
+      "'discarded when the webhook was enabled' ELSE a.error END, d.script "
       "FROM (SELECT event_id, webhook_id FROM delivery %s "
-      "WHERE (event_id, webhook_id) < (?1, ?2) %s %s %s "
+      "WHERE (event_id, webhook_id) < (?1, ?2) AND webhook_id > 0 %s %s %s "
       "ORDER BY event_id DESC, webhook_id DESC LIMIT ?3) k "
       "CROSS JOIN delivery d ON d.event_id = k.event_id AND d.webhook_id = k.webhook_id "
       "CROSS JOIN event e ON e.id = d.event_id "
@@ -90,6 +95,7 @@ static mp_code each_delivery(mp_sqlite *s, const mp_delivery_filter *filter, mp_
         .last_status = sqlite3_column_int(q, 11),
         .last_error_class = mp_sqlite_text(q, 12),
         .last_error = mp_sqlite_text(q, 13),
+        .script = mp_sqlite_text(q, 14),
     };
     ++*count;
     if ((code = fn(arg, &delivery, err)) != MP_OK) break;

@@ -8,8 +8,10 @@
  *   body is in event, the attempts that failed are in attempt. The attempt that delivered is in the
  *   delivery's own row (at_ms, duration_us, status, response; NULL in every other row): the usual
  *   delivery has just this one, and needs no row in attempt.
- * - A delivery is held when it is waiting (state 0) and its webhook is disabled: MP_HELD is not
- *   stored, so that disabling a webhook with a million waiting deliveries writes one row.
+ * - A delivery is held when it is waiting (state 0) and its webhook is disabled, or its due time
+ *   never comes because a script failed (MP_PARKED): MP_HELD is not stored, so that disabling a
+ *   webhook with a million waiting deliveries writes one row.
+ * - output has what scripts made of an event for a webhook; an unchanged one has no row.
  * - Each partial index holds just the rows of its states: a claim reads delivery_due from its first
  *   due row, however many wait; delivery_lease holds what is in flight; delivery_order what goes in
  *   order (sqlite_order.c); delivery_ended (dead and filtered) is seldom written.
@@ -34,8 +36,9 @@ static const struct {
      "CREATE TABLE delivery("
      "event_id INTEGER NOT NULL, webhook_id INTEGER NOT NULL, state INTEGER NOT NULL, "
      "due_ms INTEGER NOT NULL, lease INTEGER, cause TEXT, attempts INTEGER NOT NULL, "
-     "attempts_total INTEGER NOT NULL, order_key TEXT, at_ms INTEGER, duration_us INTEGER, "
-     "status INTEGER, response BLOB, PRIMARY KEY(event_id, webhook_id)) STRICT, WITHOUT ROWID"},
+     "attempts_total INTEGER NOT NULL, order_key TEXT, script TEXT, at_ms INTEGER, "
+     "duration_us INTEGER, status INTEGER, response BLOB, PRIMARY KEY(event_id, webhook_id)) "
+     "STRICT, WITHOUT ROWID"},
     {"delivery_due",
      "CREATE INDEX delivery_due ON delivery(webhook_id, due_ms, event_id) WHERE state = 0"},
     {"delivery_lease", "CREATE INDEX delivery_lease ON delivery(lease) WHERE state = 1"},
@@ -51,6 +54,11 @@ static const struct {
      "at_ms INTEGER NOT NULL, duration_us INTEGER NOT NULL, status INTEGER NOT NULL, "
      "error_class TEXT, error TEXT, response BLOB, "
      "PRIMARY KEY(event_id, webhook_id, number)) STRICT, WITHOUT ROWID"},
+    {"output",
+     "CREATE TABLE output("
+     "event_id INTEGER NOT NULL, webhook_id INTEGER NOT NULL, script TEXT NOT NULL, "
+     "content_type TEXT, headers TEXT, body BLOB, PRIMARY KEY(event_id, webhook_id)) "
+     "STRICT, WITHOUT ROWID"},
     {"webhook",
      "CREATE TABLE webhook("
      "id INTEGER PRIMARY KEY AUTOINCREMENT, from_config INTEGER NOT NULL, name TEXT NOT NULL, "

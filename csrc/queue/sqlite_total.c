@@ -38,7 +38,7 @@ mp_code mp_sqlite_total_flush(mp_sqlite *s, mp_error *err) {
 mp_code mp_sqlite_count(mp_store *store, mp_store_counts *out, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
-  int64_t waiting, held;
+  int64_t held, routing;
   bool row;
   mp_code code = mp_sqlite_read(
       s, MP_SQL_COUNT_ALL,
@@ -47,7 +47,17 @@ mp_code mp_sqlite_count(mp_store *store, mp_store_counts *out, mp_error *err) {
       "(SELECT count(*) FROM webhook w CROSS JOIN delivery d INDEXED BY delivery_due "
       "ON d.webhook_id = w.id AND d.state = 0 WHERE w.enabled = 1), "
       "(SELECT count(*) FROM webhook w CROSS JOIN delivery d INDEXED BY delivery_due "
-      "ON d.webhook_id = w.id AND d.state = 0 WHERE w.enabled = 0) "
+      "ON d.webhook_id = w.id AND d.state = 0 WHERE w.enabled = 0), "
+      "(SELECT count(*) FROM webhook w CROSS JOIN delivery d INDEXED BY delivery_due "
+      "ON d.webhook_id = w.id AND d.state = 0 AND d.due_ms = " MP_PARKED_SQL
+      " WHERE w.enabled = 1), "
+      "(SELECT count(*) FROM delivery INDEXED BY delivery_lease WHERE state = 1 "
+      "AND webhook_id = 0), "
+      "(SELECT count(*) FROM delivery INDEXED BY delivery_due WHERE state = 0 "
+      "AND webhook_id = 0), "
+      "(SELECT count(*) FROM delivery INDEXED BY delivery_due WHERE state = 0 "
+      "AND webhook_id = 0 AND due_ms = " MP_PARKED_SQL
+      ") "
       "FROM (SELECT 1) LEFT JOIN total t ON t.id = 1",
       &q, err);
 
@@ -59,11 +69,13 @@ mp_code mp_sqlite_count(mp_store *store, mp_store_counts *out, mp_error *err) {
   out->deliveries[MP_DELIVERED] = sqlite3_column_int64(q, MP_TOTAL_DELIVERED);
   out->deliveries[MP_DEAD] = sqlite3_column_int64(q, MP_TOTAL_DEAD);
   out->deliveries[MP_FILTERED] = sqlite3_column_int64(q, MP_TOTAL_FILTERED);
-  out->deliveries[MP_LEASED] = sqlite3_column_int64(q, MP_TOTAL_COUNT);
-  waiting = sqlite3_column_int64(q, MP_TOTAL_COUNT + 1);
-  held = sqlite3_column_int64(q, MP_TOTAL_COUNT + 2);
-  out->deliveries[MP_WAITING] = waiting;
-  out->deliveries[MP_HELD] = held;
+  held = sqlite3_column_int64(q, MP_TOTAL_COUNT + 3);    /* of webhooks that are enabled */
+  routing = sqlite3_column_int64(q, MP_TOTAL_COUNT + 4); /* leased */
+  out->deliveries[MP_LEASED] = sqlite3_column_int64(q, MP_TOTAL_COUNT) - routing;
+  out->deliveries[MP_WAITING] = sqlite3_column_int64(q, MP_TOTAL_COUNT + 1) - held;
+  out->deliveries[MP_HELD] = sqlite3_column_int64(q, MP_TOTAL_COUNT + 2) + held;
+  out->routing = routing + sqlite3_column_int64(q, MP_TOTAL_COUNT + 5);
+  out->routing_held = sqlite3_column_int64(q, MP_TOTAL_COUNT + 6);
   mp_sqlite_end(q);
   return MP_OK;
 }

@@ -62,10 +62,14 @@ mp_code mp_sqlite_webhook_insert(mp_store *store, mp_webhook_row *row, mp_error 
 
 mp_code mp_sqlite_webhook_enabled(mp_sqlite *s, int64_t id, int64_t *enabled, mp_error *err) {
   mp_sqlite_known *known = &s->known[(uint64_t)id % MP_SQLITE_KNOWN];
-  bool in_transaction = id != 0 && !sqlite3_get_autocommit(s->db);
+  bool in_transaction = !sqlite3_get_autocommit(s->db);
   sqlite3_stmt *q;
   mp_code code;
 
+  if (id == MP_ROUTING) { /* no webhook, and always open */
+    *enabled = 1;
+    return MP_OK;
+  }
   if (known->id == id && in_transaction) {
     *enabled = known->enabled;
     return MP_OK;

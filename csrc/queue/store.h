@@ -208,6 +208,10 @@ typedef struct mp_new_delivery {
   const char *order_key;
 } mp_new_delivery;
 
+/* An event whose webhooks a script has yet to name has one delivery, to no webhook: its routing. It
+ * is claimed and finished as others are, and neither listed nor counted among them. */
+#define MP_ROUTING 0 /* as a webhook_id */
+
 /* Which of waiting and held it is, its webhook's enabled says; without its webhook it is dead, with
  * the error class "deleted"; behind another it waits, whatever was asked for. */
 mp_code mp_store_delivery_insert(mp_store *store, mp_new_delivery *delivery, mp_error *err);
@@ -224,7 +228,8 @@ typedef struct mp_claim {
   int64_t lease;
   int attempts; /* made so far */
   const char
-      *order_key; /* as inserted; valid only during the callback, as strings and body below */
+      *order_key;     /* as inserted; valid only during the callback, as strings and body below */
+  const char *script; /* the version of the scripts that let it through (mp_finish); NULL: none */
   mp_event_row event;
 } mp_claim;
 
@@ -263,26 +268,54 @@ typedef struct mp_finish {
   int64_t event_id;
   int64_t webhook_id;
   int64_t lease;
-  const char *order_key; /* of the claim, or as it was inserted */
-  mp_delivery_state
-      state; /* MP_DELIVERED, MP_DEAD, MP_FILTERED, MP_WAITING or MP_HELD (due at due_ms) */
+  const char *order_key;   /* of the claim, or as it was inserted */
+  mp_delivery_state state; /* MP_DELIVERED, MP_DEAD, MP_FILTERED, MP_WAITING (due at due_ms) or
+                              MP_HELD (until mp_store_release) */
   int64_t due_ms;
   int64_t now_ms;            /* when what waits behind it becomes due, if it ended */
-  const mp_attempt *attempt; /* NULL: given back without one */
+  const char *script;        /* the version of the scripts that it went through; NULL: as it was */
+  const mp_attempt *attempt; /* NULL: given back without one. Of a held one it is what a script
+                                failed of, and no step of the schedule */
 } mp_finish;
 
 /* Ends a lease: stores the attempt (its number is the delivery's attempts_total + 1) and the new
  * state. applied is false, and nothing changes, when the lease is no longer the delivery's.
- * MP_WAITING and MP_HELD are settled as in mp_store_delivery_insert: held when the webhook is
- * disabled, dead when it has been deleted. */
+ * MP_WAITING is settled as in mp_store_delivery_insert: held when the webhook is disabled; it and
+ * MP_HELD are dead when the webhook has been deleted. */
 mp_code mp_store_finish(mp_store *store, const mp_finish *finish, bool *applied, mp_error *err);
 
-/* Makes a delivery waiting and due at due_ms, whatever its state (a leased one is left as it is:
- * MP_EBUSY); its attempts count starts anew for the schedule, its history stays. Held when its
- * webhook is disabled; where it has an order it waits behind what is under way. MP_ENOENT, also
- * when its webhook was deleted. */
-mp_code mp_store_resend(mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms,
+/* The webhook's deliveries that mp_store_finish held are due at now_ms. */
+mp_code mp_store_release(mp_store *store, int64_t webhook_id, int64_t now_ms, mp_error *err);
+
+/* Ends an event's routing: its row goes. applied as in mp_store_finish. */
+mp_code mp_store_routed(mp_store *store, int64_t event_id, int64_t lease, bool *applied,
                         mp_error *err);
+
+/* Makes a delivery waiting and due at due_ms, whatever its state (a leased one is left as it is:
+ * MP_EBUSY); its attempts count starts anew for the schedule, its history stays. anew: what scripts
+ * made of its event is forgotten. Held when its webhook is disabled; where it has an order it waits
+ * behind what is under way. MP_ENOENT, also when its webhook was deleted. */
+mp_code mp_store_resend(mp_store *store, int64_t event_id, int64_t webhook_id, bool anew,
+                        int64_t due_ms, mp_error *err);
+
+/* What scripts made of an event for one webhook: sent in place of its body, at every attempt. */
+typedef struct mp_output_row {
+  const char *script; /* the version of the scripts, a text opaque to the store */
+  const char *body;   /* NULL: the event's own */
+  size_t body_len;
+  const char *content_type; /* NULL: JSON */
+  const char *headers;      /* text, opaque to the store: fields of these requests; NULL: none */
+} mp_output_row;
+
+/* Keeps it (in place of an older one), before the delivery's first attempt. applied is false, and
+ * nothing changes, when the lease is no longer the delivery's. */
+mp_code mp_store_output_put(mp_store *store, int64_t event_id, int64_t webhook_id, int64_t lease,
+                            const mp_output_row *output, bool *applied, mp_error *err);
+
+/* Calls fn with what was kept, if there is any; strings and body are valid during the call. */
+typedef mp_code (*mp_output_fn)(void *arg, const mp_output_row *output, mp_error *err);
+mp_code mp_store_output(mp_store *store, int64_t event_id, int64_t webhook_id, mp_output_fn fn,
+                        void *arg, mp_error *err);
 
 /* ---- replay --------------------------------------------------------------------------------- */
 
@@ -356,6 +389,7 @@ typedef struct mp_delivery_row {
   int last_status;
   const char *last_error_class; /* may be NULL */
   const char *last_error;       /* may be NULL */
+  const char *script;           /* the version of the scripts that it went through; may be NULL */
 } mp_delivery_row;
 
 typedef struct mp_delivery_filter {
@@ -394,6 +428,8 @@ typedef struct mp_store_counts {
   /* Those of the accepted that ended so, forgotten ones included (a held one that was forgotten is
    * dead), and those that are leased, waiting or held now. They add up to accepted. */
   int64_t deliveries[MP_STATE_COUNT];
+  int64_t routing;      /* events that wait for their routing, or are in it */
+  int64_t routing_held; /* of which a script failed */
 } mp_store_counts;
 
 mp_code mp_store_count(mp_store *store, mp_store_counts *out, mp_error *err);

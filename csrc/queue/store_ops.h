@@ -53,8 +53,17 @@
        (store, webhook_id, pace, now_ms, due_ms, err)) \
   CALL(finish, (mp_store *store, const mp_finish *finish, bool *applied, mp_error *err), \
        (store, finish, applied, err)) \
-  CALL(resend, (mp_store *store, int64_t event_id, int64_t webhook_id, int64_t due_ms, \
-                mp_error *err), (store, event_id, webhook_id, due_ms, err)) \
+  CALL(release, (mp_store *store, int64_t webhook_id, int64_t now_ms, mp_error *err), \
+       (store, webhook_id, now_ms, err)) \
+  CALL(routed, (mp_store *store, int64_t event_id, int64_t lease, bool *applied, mp_error *err), \
+       (store, event_id, lease, applied, err)) \
+  CALL(resend, (mp_store *store, int64_t event_id, int64_t webhook_id, bool anew, \
+                int64_t due_ms, mp_error *err), (store, event_id, webhook_id, anew, due_ms, err)) \
+  CALL(output_put, (mp_store *store, int64_t event_id, int64_t webhook_id, int64_t lease, \
+                    const mp_output_row *output, bool *applied, mp_error *err), \
+       (store, event_id, webhook_id, lease, output, applied, err)) \
+  CALL(output, (mp_store *store, int64_t event_id, int64_t webhook_id, mp_output_fn fn, \
+                void *arg, mp_error *err), (store, event_id, webhook_id, fn, arg, err)) \
   CALL(replay, (mp_store *store, const mp_replay_range *range, mp_replay_fn fn, void *arg, \
                 int64_t *next, mp_error *err), (store, range, fn, arg, next, err)) \
   CALL(prune, (mp_store *store, const mp_prune_before *before, int64_t now_ms, int64_t after, \

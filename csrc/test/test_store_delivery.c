@@ -395,7 +395,7 @@ static void finish_settles_by_the_webhook(void **state) {
   }
   enable(f, off, false, 50);
   must(f, mp_store_webhook_delete(f->store, gone, &f->err));
-  assert_true(finish(f, 1, hook, lease + 1, MP_HELD, 70, NULL)); /* it was enabled meanwhile */
+  assert_true(finish(f, 1, hook, lease + 1, MP_WAITING, 70, NULL));
   assert_true(finish(f, 1, off, lease + 11, MP_WAITING, 70, &failed));
   assert_true(finish(f, 1, gone, lease + 21, MP_WAITING, 70, &failed));
   assert_true(finish(f, 2, hook, lease + 2, MP_FILTERED, 0, NULL));
@@ -425,9 +425,9 @@ static void resend_starts_anew_and_keeps_history(void **state) {
   hook = add_webhook(f, true);
   add_event(f, 1);
   add_delivery(f, 1, hook, MP_LEASED, 5, lease);
-  must_fail(f, MP_EBUSY, mp_store_resend(f->store, 1, hook, 60, &f->err));
+  must_fail(f, MP_EBUSY, mp_store_resend(f->store, 1, hook, false, 60, &f->err));
   assert_true(finish(f, 1, hook, lease, MP_DELIVERED, 0, &ok));
-  must(f, mp_store_resend(f->store, 1, hook, 60, &f->err));
+  must(f, mp_store_resend(f->store, 1, hook, false, 60, &f->err));
   s = look(f, 1, hook);
   assert_int_equal(s.row.state, MP_WAITING);
   assert_int_equal(s.row.due_ms, 60);
@@ -436,8 +436,8 @@ static void resend_starts_anew_and_keeps_history(void **state) {
   assert_int_equal(s.row.last_status, 204);
   assert_int_equal(claim(f, hook, 60, 1, lease + 1).items[0].attempts, 0);
   assert_true(finish(f, 1, hook, lease + 1, MP_DEAD, 0, &failed));
-  must(f, mp_store_resend(f->store, 1, hook, 70, &f->err)); /* a dead one too */
-  must(f, mp_store_resend(f->store, 1, hook, 80, &f->err)); /* and one that waits */
+  must(f, mp_store_resend(f->store, 1, hook, false, 70, &f->err)); /* a dead one too */
+  must(f, mp_store_resend(f->store, 1, hook, false, 80, &f->err)); /* and one that waits */
   assert_int_equal(look(f, 1, hook).row.due_ms, 80);
   assert_int_equal(claim(f, hook, 80, 1, lease + 2).count, 1);
   assert_true(finish(f, 1, hook, lease + 2, MP_DELIVERED, 0, &ok));
@@ -461,9 +461,9 @@ static void resend_needs_delivery_and_webhook(void **state) {
   add_delivery(f, 1, gone, MP_WAITING, 5, 0);
   assert_true(finish(f, 1, off, MP_LEASE(1, 1), MP_DEAD, 0, &failed));
   must(f, mp_store_webhook_delete(f->store, gone, &f->err));
-  must(f, mp_store_resend(f->store, 1, off, 60, &f->err));
-  must_fail(f, MP_ENOENT, mp_store_resend(f->store, 1, gone, 60, &f->err));
-  must_fail(f, MP_ENOENT, mp_store_resend(f->store, 2, off, 60, &f->err));
+  must(f, mp_store_resend(f->store, 1, off, false, 60, &f->err));
+  must_fail(f, MP_ENOENT, mp_store_resend(f->store, 1, gone, false, 60, &f->err));
+  must_fail(f, MP_ENOENT, mp_store_resend(f->store, 2, off, false, 60, &f->err));
   commit(f);
   assert_int_equal(state_of(f, 1, off), MP_HELD);
   assert_int_equal(state_of(f, 1, gone), MP_DEAD);

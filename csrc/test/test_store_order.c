@@ -125,11 +125,11 @@ static void a_resent_one_waits_behind_what_is_under_way(void **state) {
   assert_int_equal(claimed(f, hook, 1000, MP_LEASE(1, 1)), 1);
   assert_true(end(f, 1, hook, MP_LEASE(1, 1), MP_DEAD, 0));
   assert_int_equal(claimed(f, hook, 1000, MP_LEASE(1, 2)), 2);
-  must(f, mp_store_resend(f->store, 1, hook, 400, &f->err));
-  must(f, mp_store_resend(f->store, 4, hook, 400, &f->err)); /* it stays behind */
+  must(f, mp_store_resend(f->store, 1, hook, false, 400, &f->err));
+  must(f, mp_store_resend(f->store, 4, hook, false, 400, &f->err)); /* it stays behind */
   assert_int_equal(claimed(f, hook, 1000, MP_LEASE(1, 3)), 0);
   assert_true(end(f, 2, hook, MP_LEASE(1, 2), MP_WAITING, 7000));
-  must(f, mp_store_resend(f->store, 2, hook, 500, &f->err)); /* its turn: now */
+  must(f, mp_store_resend(f->store, 2, hook, false, 500, &f->err)); /* its turn: now */
   assert_int_equal(claimed(f, hook, 1000, MP_LEASE(1, 3)), 2);
   assert_true(end(f, 2, hook, MP_LEASE(1, 3), MP_DELIVERED, 0));
   assert_int_equal(claimed(f, hook, 1000, MP_LEASE(1, 4)), 1);
