@@ -9,8 +9,9 @@ declare -A may=(
   [crypto]="base crypto"
   [queue]="base queue"
   [http]="base http"
-  [engine]="base payload crypto queue http engine"
-  [lua]="base payload crypto queue http engine lua"
+  [script]="base payload crypto script"
+  [engine]="base payload crypto queue http script engine"
+  [lua]="base payload crypto queue http script engine lua"
 )
 declare -A foreign=([curl]=http [sqlite3]=queue [openssl]=crypto [lua]=lua [lauxlib]=lua [lualib]=lua)
 found=0

@@ -94,6 +94,7 @@ void mp_answer_delivery(mp_buf *out, const mp_delivery_row *row, int64_t due_ms)
   mp_answer_number(out, "attempts", row->attempts_total);
   mp_answer_time(out, "created_at", row->created_ms);
   mp_answer_time(out, "due_at", due_ms);
+  mp_answer_string(out, "scripts", row->script);
   if (row->last_at_ms) {
     key(out, "last");
     mp_buf_add_char(out, '{');

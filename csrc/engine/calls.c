@@ -95,7 +95,7 @@ static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
 
   if (code != MP_OK) return code;
   for (size_t i = 0; i < e->lanes.count; i++)
-    webhooks += e->lanes.items[i]->webhook != NULL;
+    webhooks += mp_lane_is_webhook(e->lanes.items[i]);
   pthread_mutex_lock(&e->lock);
   inbox = e->inbox_count;
   pthread_mutex_unlock(&e->lock);
@@ -117,6 +117,8 @@ static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
   for (int i = 0; i < MP_STATE_COUNT; i++) {
     mp_answer_number(out, mp_delivery_state_name((mp_delivery_state)i), counts.deliveries[i]);
   }
+  mp_answer_number(out, "routing", counts.routing);
+  mp_answer_number(out, "routing_held", counts.routing_held);
   mp_answer_flag(out, "adds_up", adds_up(&counts));
   mp_buf_add_str(out, "}}");
   if (!adds_up(&counts)) {
@@ -129,4 +131,24 @@ static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
 mp_code mp_engine_stats(mp_engine *engine, mp_buf *out, mp_error *err) {
   mp_call *call = mp_call_new(run_stats, err);
   return call ? mp_call_make(engine, call, out, err) : MP_ENOMEM;
+}
+
+/* ---- scripts -------------------------------------------------------------------------------- */
+
+static mp_code run_scripts(mp_engine *e, mp_call *call, mp_error *err) {
+  (void)err;
+  if (e->scripting) {
+    call->deferred = true;
+    call->hand_on = mp_script_call;
+  } else {
+    mp_buf_add_str(&call->out, call->flag ? "{\"loaded\":[],\"failed\":[]}" : "[]");
+  }
+  return MP_OK;
+}
+
+mp_code mp_engine_scripts(mp_engine *engine, bool reload, mp_buf *out, mp_error *err) {
+  mp_call *call = mp_call_new(run_scripts, err);
+  if (!call) return MP_ENOMEM;
+  call->flag = reload;
+  return mp_call_make(engine, call, out, err);
 }

@@ -82,31 +82,36 @@ static mp_code then_due(mp_engine *e, mp_call *call, mp_error *err) {
   return run_delivery(e, call, err);
 }
 
-static mp_code of_delivery(mp_engine *e, mp_code (*run)(mp_engine *, mp_call *, mp_error *),
-                           bool writes, int64_t event_id, int64_t webhook_id, mp_buf *out,
-                           mp_error *err) {
+static mp_call *call_of(mp_code (*run)(mp_engine *, mp_call *, mp_error *), int64_t event_id,
+                        int64_t webhook_id, mp_error *err) {
   mp_call *call = mp_call_new(run, err);
-  if (!call) return MP_ENOMEM;
+  if (!call) return NULL;
   call->id = event_id;
   call->id2 = webhook_id;
-  call->writes = writes;
-  call->then = writes ? then_due : NULL;
-  return mp_call_make(e, call, out, err);
+  return call;
 }
 
 mp_code mp_engine_delivery(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
                            mp_error *err) {
-  return of_delivery(engine, run_delivery, false, event_id, webhook_id, out, err);
+  mp_call *call = call_of(run_delivery, event_id, webhook_id, err);
+  return call ? mp_call_make(engine, call, out, err) : MP_ENOMEM;
 }
 
 mp_code mp_engine_attempts(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
                            mp_error *err) {
-  return of_delivery(engine, run_attempts, false, event_id, webhook_id, out, err);
+  mp_call *call = call_of(run_attempts, event_id, webhook_id, err);
+  return call ? mp_call_make(engine, call, out, err) : MP_ENOMEM;
 }
 
-mp_code mp_engine_resend(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
-                         mp_error *err) {
-  return of_delivery(engine, run_resend, true, event_id, webhook_id, out, err);
+mp_code mp_engine_resend(mp_engine *engine, int64_t event_id, int64_t webhook_id, bool anew,
+                         mp_buf *out, mp_error *err) {
+  mp_call *call = call_of(run_resend, event_id, webhook_id, err);
+
+  if (!call) return MP_ENOMEM;
+  call->flag = anew;
+  call->writes = true;
+  call->then = then_due;
+  return mp_call_make(engine, call, out, err);
 }
 
 /* ---- replay --------------------------------------------------------------------------------- */
@@ -168,7 +173,7 @@ static mp_code run_replay(mp_engine *e, mp_call *call, mp_error *err) {
   int64_t next = 0;
   mp_code code;
 
-  if (!lane || !lane->webhook) return mp_call_no_webhook(call->range.webhook_id, err);
+  if (!lane || !mp_lane_is_webhook(lane)) return mp_call_no_webhook(call->range.webhook_id, err);
   r = calloc(1, sizeof *r);
   if (!r) return mp_fail(err, MP_ENOMEM, "out of memory");
   r->engine = e;

@@ -11,8 +11,13 @@
 
 /* ---- webhooks ------------------------------------------------------------------------------- */
 
-static mp_webhook *webhook_of(mp_engine *e, int64_t id) {
+static mp_lane *lane_of(mp_engine *e, int64_t id) {
   mp_lane *lane = mp_lanes_find(&e->lanes, id);
+  return lane && mp_lane_is_webhook(lane) ? lane : NULL;
+}
+
+static mp_webhook *webhook_of(mp_engine *e, int64_t id) {
+  mp_lane *lane = lane_of(e, id);
   return lane ? lane->webhook : NULL;
 }
 
@@ -32,7 +37,7 @@ static mp_code run_webhooks(mp_engine *e, mp_call *call, mp_error *err) {
   mp_buf_add_char(&call->out, '[');
   for (size_t i = 0; i < e->lanes.count; i++) {
     mp_lane *lane = e->lanes.items[i];
-    if (!lane->webhook) continue;
+    if (!mp_lane_is_webhook(lane)) continue;
     mp_call_next_element(&call->out);
     add_webhook(e, &call->out, lane);
   }
@@ -46,8 +51,8 @@ mp_code mp_engine_webhooks(mp_engine *engine, mp_buf *out, mp_error *err) {
 }
 
 static mp_code run_webhook(mp_engine *e, mp_call *call, mp_error *err) {
-  mp_lane *lane = mp_lanes_find(&e->lanes, call->id);
-  if (!lane || !lane->webhook) return mp_call_no_webhook(call->id, err);
+  mp_lane *lane = lane_of(e, call->id);
+  if (!lane) return mp_call_no_webhook(call->id, err);
   add_webhook(e, &call->out, lane);
   return MP_OK;
 }
@@ -166,13 +171,13 @@ mp_code mp_engine_webhook_delete(mp_engine *engine, int64_t id, mp_buf *out, mp_
 /* ---- trigger -------------------------------------------------------------------------------- */
 
 static mp_code run_trigger(mp_engine *e, mp_call *call, mp_error *err) {
-  mp_lane *lane = mp_lanes_find(&e->lanes, call->id);
+  mp_lane *lane = lane_of(e, call->id);
   mp_event_row row = {.type = TRIGGER_EVENT, .created_ms = call->id2, .body = call->text};
   mp_event *event;
   mp_delivery *d = NULL;
   mp_list one = {0};
 
-  if (!lane || !lane->webhook) return mp_call_no_webhook(call->id, err);
+  if (!lane) return mp_call_no_webhook(call->id, err);
   row.id = mp_engine_next_id(e);
   row.body_len = call->text_len;
   event = mp_event_new(&row, -1);

@@ -8,6 +8,7 @@
  * new (emits), are tried apart: a disk that has no room for new events may still have room for the
  * outcomes of the old. */
 #include "engine/internal.h"
+#include "engine/scripts.h"
 
 #define MAX_EVENTS      512                /* in one transaction */
 #define MAX_ROWS        4096               /* deliveries inserted in one transaction */
@@ -86,7 +87,9 @@ static mp_code on_claim(void *arg, const mp_claim *claim, mp_error *err) {
   code = mp_lease_add(c->engine, c->batch, c->lane, event, claim->lease, claim->order_key,
                       claim->attempts, err);
   mp_event_unref(event);
-  return code;
+  if (code != MP_OK) return code;
+  return mp_scripted_recall(c->engine, MP_CONTAINER(c->batch->leased.tail, mp_delivery, node),
+                            claim->script, err);
 }
 
 static int least(int a, int b) {
@@ -186,7 +189,7 @@ static void settle(mp_engine *e, mp_batch *b) {
     mp_log(e->settings->log_level, MP_LOG_ERROR, "reading the webhooks: %s", err.message);
   }
   mp_reports_keep(e, &b->reports);
-  mp_delivery_hand(e, &b->leased);
+  mp_lease_hand(e, &b->leased);
   mp_emits_complete(e, &b->emits, MP_OK, NULL);
 }
 
@@ -196,11 +199,19 @@ static mp_code transact(mp_engine *e, bool under_way, bool emits, bool claim, mp
 
   if (code == MP_OK) code = mp_store_begin(e->store, err);
   if (code == MP_OK && under_way) code = mp_outcomes_write(e, &b, err);
+  if (code == MP_OK && under_way) code = mp_scripted_write(e, &b, err);
+  if (code == MP_OK && under_way && e->taken_news.head) {
+    code = mp_scripted_release(e, &e->taken_news, err);
+  }
   if (code == MP_OK && emits) code = insert_emits(e, &b, err);
   if (code == MP_OK && claim) code = claim_all(e, &b, err);
   if (code == MP_OK) code = mp_store_commit(e->store, err);
   if (code == MP_OK) {
-    if (under_way) mp_outcomes_settle(e);
+    if (under_way) {
+      mp_outcomes_settle(e);
+      mp_scripted_settle(e);
+      mp_script_news_free(&e->taken_news);
+    }
     settle(e, &b);
   } else {
     undo(e, &b);
@@ -243,12 +254,16 @@ static mp_code try_emitting(mp_engine *e, mp_error *err) {
   return err->code;
 }
 
+static bool has_outcomes(const mp_engine *e) {
+  return e->taken_finished.head || e->taken_scripted.head || e->taken_news.head;
+}
+
 static void commit_apart(mp_engine *e, bool claim) {
   int64_t now = mp_mono_ms();
   bool try_emits = e->taken_emits.head && (has_waiting_emit(e) || now >= e->emitting.retry_at);
   mp_error err = {0};
 
-  if ((e->taken_finished.head || claim) && now >= e->under_way.retry_at) {
+  if ((has_outcomes(e) || claim) && now >= e->under_way.retry_at) {
     mp_code code = transact(e, true, false, claim, &err);
     note_failure(e, &e->under_way, code, &err);
     if (code == MP_ENOSPC) mp_store_relieve(e->store);
@@ -259,7 +274,7 @@ static void commit_apart(mp_engine *e, bool claim) {
 void mp_commit_batch(mp_engine *engine, bool may_claim) {
   mp_engine *e = engine;
   bool claim = may_claim && mp_commit_next_claim(e) <= mp_engine_now(e);
-  bool under_way = e->taken_finished.head || claim, emits = e->taken_emits.head;
+  bool under_way = has_outcomes(e) || claim, emits = e->taken_emits.head;
   mp_error err = {0};
   mp_code code;
 

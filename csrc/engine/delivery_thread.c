@@ -58,6 +58,19 @@ static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error 
   return code;
 }
 
+/* What scripts made of the event, in place of the event's own. */
+static mp_code use_output(const mp_scripted *output, mp_request *request, mp_headers *headers,
+                          mp_error *err) {
+  if (output->changed) {
+    request->body = output->body.len ? output->body.data : "";
+    request->body_len = output->body.len;
+  }
+  if (output->content_type.len) request->content_type = output->content_type.data;
+  if (output->headers.len == 0) return MP_OK;
+  request->headers = headers;
+  return mp_webhook_headers(output->headers.data, headers, err);
+}
+
 /* Starts the delivery's request, or gives it an outcome at once. */
 static bool start(mp_engine *e, mp_delivery *d) {
   const mp_event_row *row = &d->event->row;
@@ -74,6 +87,7 @@ static bool start(mp_engine *e, mp_delivery *d) {
     code = mp_webhook_headers(row->headers, &headers, &err);
     request.headers = &headers;
   }
+  if (code == MP_OK && d->scripted) code = use_output(d->scripted, &request, &headers, &err);
   if (code == MP_OK) code = mp_client_start(e->client, &request, d, &err);
   mp_headers_free(&headers);
   if (code != MP_OK) {

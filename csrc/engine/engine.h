@@ -63,6 +63,11 @@ mp_code mp_engine_reports(mp_engine *engine, int64_t after, mp_buf *out, mp_erro
 
 /* The calls below append a JSON value to out. Errors also as those of emit. */
 
+/* The scripts that are loaded; reload: after loading all anew, and then what came of it:
+ * {"loaded":[names],"failed":[{"script","error"}]}. One that cannot be loaded leaves its last good
+ * version in place. */
+mp_code mp_engine_scripts(mp_engine *engine, bool reload, mp_buf *out, mp_error *err);
+
 mp_code mp_engine_stats(mp_engine *engine, mp_buf *out, mp_error *err);
 
 /* Webhooks. name and definition are checked by the caller, definition again by the engine. A
@@ -89,8 +94,9 @@ mp_code mp_engine_delivery(mp_engine *engine, int64_t event_id, int64_t webhook_
                            mp_error *err);
 mp_code mp_engine_attempts(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
                            mp_error *err);
-mp_code mp_engine_resend(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
-                         mp_error *err);
+/* anew: its scripts are run again; else the bytes they made are sent again. */
+mp_code mp_engine_resend(mp_engine *engine, int64_t event_id, int64_t webhook_id, bool anew,
+                         mp_buf *out, mp_error *err);
 
 #define MP_REPLAY_STEP 500 /* events that one call looks at, at most */
 

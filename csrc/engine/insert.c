@@ -49,13 +49,17 @@ static mp_code insert_row(mp_engine *e, const mp_event *event, mp_error *err) {
 
 static mp_code insert_event(mp_engine *e, mp_batch *b, mp_event *event, mp_error *err) {
   mp_code code = insert_row(e, event, err);
+
+  b->events++;
+  if (code == MP_OK && mp_script_routes(e, &event->row)) {
+    return mp_insert_delivery(e, b, mp_lanes_find(&e->lanes, MP_ROUTING), event, err);
+  }
   for (size_t i = 0; i < e->lanes.count && code == MP_OK; i++) {
     mp_lane *lane = e->lanes.items[i];
     if (lane->webhook && mp_webhook_wants(lane->webhook, event->type_index, event->row.model)) {
       code = mp_insert_delivery(e, b, lane, event, err);
     }
   }
-  b->events++;
   return code;
 }
 

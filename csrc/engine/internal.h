@@ -50,6 +50,8 @@ typedef struct mp_call {
                   mp_error *err); /* after the commit; may be NULL */
   bool writes;
   bool deferred;
+  /* Of a deferred call: gives it to another thread, which completes it. May be NULL. */
+  void (*hand_on)(mp_engine *engine, struct mp_call *call);
   /* What run needs, and its answer. */
   int64_t id, id2;
   bool flag;
@@ -60,6 +62,8 @@ typedef struct mp_call {
   mp_delivery_filter filter;
   mp_buf out;
 } mp_call;
+
+typedef struct mp_script_thread mp_script_thread; /* script_thread.c */
 
 /* One transaction of the store thread, while it is made. */
 typedef struct mp_batch {
@@ -120,6 +124,8 @@ struct mp_engine {
   mp_list emits;        /* lock; of mp_emit */
   mp_list calls;        /* lock; of mp_call */
   mp_list finished;     /* lock; of mp_delivery, outcomes from the delivery thread */
+  mp_list scripted;     /* lock; of mp_delivery, from the script thread */
+  mp_list script_news;  /* lock; of mp_script_news */
   size_t inbox_count;   /* lock; events handed over and not yet committed */
   size_t inbox_bytes;   /* lock */
   mp_phase phase;       /* lock */
@@ -138,11 +144,14 @@ struct mp_engine {
   int64_t id;    /* in the store's engine table */
   int64_t lease_count;
   mp_lanes lanes;
-  mp_list taken_emits;    /* out of the inbox, not yet committed */
-  mp_list taken_finished; /* likewise */
-  mp_list waiters;        /* of mp_call: hosts in mp_engine_wait */
-  int64_t leased;         /* of all lanes */
-  size_t leased_bytes;    /* their bodies */
+  mp_list taken_emits;         /* out of the inbox, not yet committed */
+  mp_list taken_finished;      /* likewise */
+  mp_list taken_scripted;      /* likewise */
+  mp_list taken_news;          /* of mp_script_news, not yet heeded */
+  mp_script_thread *scripting; /* NULL: there are no scripts */
+  mp_list waiters;             /* of mp_call: hosts in mp_engine_wait */
+  int64_t leased;              /* of all lanes */
+  size_t leased_bytes;         /* their bodies */
   uint64_t random;
   mp_phase seen_phase; /* what take() found last */
   mp_upkeep upkeep;
@@ -219,6 +228,31 @@ int mp_lease_room(const mp_engine *engine, const mp_lane *lane);
 mp_code mp_lease_add(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp_event *event,
                      int64_t lease, const char *order_key, int attempts, mp_error *err);
 void mp_lease_end(mp_engine *engine, mp_delivery *delivery);
+
+/* scripted.c: writes what came from the script thread; after the commit, hands on what is to be
+ * sent, and frees the rest. */
+mp_code mp_scripted_write(mp_engine *engine, mp_batch *batch, mp_error *err);
+void mp_scripted_settle(mp_engine *engine);
+/* Gives a claimed delivery what scripts made of it before. version: as the claim has it. */
+mp_code mp_scripted_recall(mp_engine *engine, mp_delivery *delivery, const char *version,
+                           mp_error *err);
+/* After the commit: to the script thread, or to the delivery thread. */
+void mp_lease_hand(mp_engine *engine, mp_list *leased);
+/* Inside a transaction: what a script held goes on. news NULL: everything. */
+mp_code mp_scripted_release(mp_engine *engine, const mp_list *news, mp_error *err);
+
+/* script_thread.c */
+/* Loads what the config names, and starts the thread where there are scripts. A webhook's own that
+ * the config names must be there, as the global ones. */
+mp_code mp_script_start(mp_engine *engine, mp_error *err);
+/* Everything is given back; stop: and the thread ends. Any thread. */
+void mp_script_stop(mp_engine *engine, bool stop);
+void mp_script_join(mp_engine *engine);
+bool mp_script_routes(const mp_engine *engine, const mp_event_row *row);
+bool mp_script_applies(const mp_engine *engine, const mp_delivery *delivery);
+void mp_script_hand(mp_engine *engine, mp_list *deliveries);
+/* Describes the scripts, or with call->flag loads them anew first; completes the call. */
+void mp_script_call(mp_engine *engine, mp_call *call);
 
 /* outcome.c: writes what was taken of finished deliveries; after the commit, settles and frees it.
  */

@@ -81,6 +81,7 @@ void mp_delivery_free(mp_delivery *delivery) {
   if (!delivery) return;
   mp_webhook_unref(delivery->webhook);
   mp_event_unref(delivery->event);
+  mp_scripted_free(delivery->scripted);
   free(delivery->text);
   free(delivery);
 }

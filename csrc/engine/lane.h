@@ -12,10 +12,11 @@
 #include "base/list.h"
 #include "engine/circuit.h"
 #include "engine/event.h"
+#include "engine/scripted.h"
 #include "engine/webhook.h"
 
 typedef struct mp_lane {
-  int64_t webhook_id;
+  int64_t webhook_id; /* MP_ROUTING: the lane of events that scripts have yet to route */
 
   /* store thread */
   mp_webhook *webhook; /* NULL: deleted, or kept in the config of another process */
@@ -28,11 +29,17 @@ typedef struct mp_lane {
   bool disabling;     /* the open transaction, or the last one, disables its webhook */
   bool stale;         /* next_due_ms is to be read anew */
   bool seen;          /* while the webhooks are read anew */
+  bool chosen;        /* while an event is routed */
 
   /* both */
   atomic_bool stopped;  /* disabled or deleted: what is queued is given back */
   atomic_llong hold_ms; /* until then too (store's clock), for the receiver asked for it or keeps
                            failing; written by the store thread */
+
+  /* script thread */
+  mp_list scripting;   /* of mp_delivery: to be run through scripts */
+  int64_t script_us;   /* what that took of the thread, made equal when it begins anew */
+  mp_node script_turn; /* in the list of lanes that have some */
 
   /* delivery thread */
   mp_list queue; /* of mp_delivery, in claim order */
@@ -47,6 +54,10 @@ typedef struct mp_lanes {
   size_t cap;
   size_t next; /* whose turn it is to claim */
 } mp_lanes;
+
+static inline bool mp_lane_is_webhook(const mp_lane *lane) {
+  return lane->webhook && lane->webhook_id != MP_ROUTING;
+}
 
 mp_lane *mp_lanes_find(const mp_lanes *lanes, int64_t webhook_id); /* NULL when there is none */
 mp_lane *mp_lanes_add(mp_lanes *lanes, int64_t webhook_id); /* found or made; NULL: no memory */
@@ -67,6 +78,7 @@ typedef struct mp_delivery {
   const char *order_key;   /* in the event, or ""; NULL: none */
   int attempts;            /* made before this lease */
   struct mp_call *trigger; /* whom to tell; NULL for a claimed delivery */
+  mp_scripted *scripted;   /* what scripts made of it; NULL: it did not go through any */
 
   /* Written by the delivery thread before it hands the delivery back. */
   bool attempted;

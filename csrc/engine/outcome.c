@@ -29,7 +29,8 @@ static void judge(mp_engine *e, const mp_delivery *d, int64_t now_ms, mp_finish 
                    .order_key = d->order_key,
                    .state = MP_WAITING,
                    .due_ms = now_ms,
-                   .now_ms = now_ms};
+                   .now_ms = now_ms,
+                   .script = d->scripted ? d->scripted->version : NULL};
   if (!d->attempted) return; /* given back */
   f->attempt = &d->attempt;
   if (!d->attempt.error_class)

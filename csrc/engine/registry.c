@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "engine/internal.h"
 
+#define ROUTING_CONCURRENCY 64 /* events that are routed ahead of a commit, at least */
+
 static const mp_endpoint *endpoint_of(const mp_settings *s, const char *name) {
   for (size_t i = 0; i < s->endpoint_count; i++) {
     if (strcmp(s->endpoints[i].name, name) == 0) return &s->endpoints[i];
@@ -205,6 +207,27 @@ static mp_code settle_lane(mp_engine *e, mp_lane *lane, mp_error *err) {
   return code;
 }
 
+/* Events that scripts have yet to route have a lane too, with a webhook that is none. */
+static mp_code load_routing(mp_engine *e, mp_error *err) {
+  static const mp_webhook_row row = {
+      .id = MP_ROUTING,
+      .name = "",
+      .definition = "{\"url\":\"http://routing.invalid\",\"events\":[]}"};
+  mp_lane *lane = mp_lanes_add(&e->lanes, MP_ROUTING);
+  mp_code code = MP_OK;
+
+  if (!lane) return mp_fail(err, MP_ENOMEM, "out of memory");
+  if (!lane->webhook) {
+    code = mp_webhook_new(e->settings, &row, &lane->webhook, err);
+    if (code != MP_OK) return code;
+    lane->webhook->enabled = true;
+    lane->webhook->concurrency = ROUTING_CONCURRENCY;
+    lane->stale = true;
+  }
+  lane->seen = true;
+  return code;
+}
+
 mp_code mp_registry_reload(mp_engine *engine, mp_error *err) {
   mp_lanes *lanes = &engine->lanes;
   mp_code code;
@@ -213,6 +236,7 @@ mp_code mp_registry_reload(mp_engine *engine, mp_error *err) {
   for (size_t i = 0; i < lanes->count; i++)
     lanes->items[i]->seen = false;
   code = mp_store_webhooks(engine->store, load_row, engine, err);
+  if (code == MP_OK) code = load_routing(engine, err);
   for (size_t i = 0; code == MP_OK && i < lanes->count; i++)
     code = settle_lane(engine, lanes->items[i], err);
   if (code == MP_OK) engine->reload = MP_RELOAD_NONE;

@@ -13,13 +13,12 @@
 #define MAX_TEXT 4096
 
 const char *const mp_report_types[MP_REPORT_KINDS] = {
-    [MP_REPORT_DISABLED] = "webhook.disabled",
-    [MP_REPORT_FAILING] = "webhook.failing",
-    [MP_REPORT_RECOVERED] = "webhook.recovered",
-    [MP_REPORT_DEAD] = "delivery.dead",
+    [MP_REPORT_DISABLED] = "webhook.disabled",   [MP_REPORT_FAILING] = "webhook.failing",
+    [MP_REPORT_RECOVERED] = "webhook.recovered", [MP_REPORT_DEAD] = "delivery.dead",
+    [MP_REPORT_PAUSED] = "script.paused",
 };
 
-static bool is_report(const char *type) {
+bool mp_report_is(const char *type) {
   for (int i = 0; i < MP_REPORT_KINDS; i++) {
     if (strcmp(mp_report_types[i], type) == 0) return true;
   }
@@ -39,10 +38,13 @@ static void add_text(mp_buf *out, mp_report_kind kind, const mp_delivery *d, con
   mp_buf_add_char(out, '{');
   mp_answer_string(out, "event", mp_report_types[kind]);
   mp_answer_time(out, "created_at", wall_ms);
-  mp_buf_add_str(out, ",\"webhook\":{");
-  mp_answer_id(out, "id", d->lane->webhook_id);
-  mp_answer_string(out, "name", d->webhook->name);
-  mp_buf_add_char(out, '}');
+  if (kind == MP_REPORT_PAUSED) mp_answer_string(out, "script", d->scripted->paused);
+  if (d->lane->webhook_id != MP_ROUTING) {
+    mp_buf_add_str(out, ",\"webhook\":{");
+    mp_answer_id(out, "id", d->lane->webhook_id);
+    mp_answer_string(out, "name", d->webhook->name);
+    mp_buf_add_char(out, '}');
+  }
   if (kind == MP_REPORT_DEAD) {
     mp_buf_add_str(out, ",\"delivery\":{");
     mp_answer_delivery_id(out, "id", d->event->row.id, d->lane->webhook_id);
@@ -106,7 +108,7 @@ mp_code mp_report_add(mp_engine *engine, mp_batch *batch, mp_report_kind kind,
   int64_t wall_ms = mp_wall_ms();
   mp_report *report;
 
-  if (kind == MP_REPORT_DEAD && is_report(delivery->event->row.type)) return MP_OK;
+  if (kind == MP_REPORT_DEAD && mp_report_is(delivery->event->row.type)) return MP_OK;
   report = new_report(kind, delivery, reason, wall_ms);
   if (!report) return mp_fail(err, MP_ENOMEM, "out of memory");
   mp_list_push(&batch->reports, &report->node);

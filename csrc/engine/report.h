@@ -7,6 +7,7 @@
 #ifndef MP_ENGINE_REPORT_H
 #define MP_ENGINE_REPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -16,11 +17,14 @@ typedef enum mp_report_kind {
   MP_REPORT_FAILING,   /* a circuit opened */
   MP_REPORT_RECOVERED, /* it closed */
   MP_REPORT_DEAD,      /* a delivery used up its attempts */
+  MP_REPORT_PAUSED,    /* a script failed so often that it is not run any more */
   MP_REPORT_KINDS
 } mp_report_kind;
 
-/* The event types: "webhook.disabled", "webhook.failing", "webhook.recovered", "delivery.dead". */
+/* The event types: "webhook.disabled", "webhook.failing", "webhook.recovered", "delivery.dead",
+ * "script.paused". */
 extern const char *const mp_report_types[MP_REPORT_KINDS];
+bool mp_report_is(const char *type); /* is it one of them? */
 
 typedef struct mp_report {
   mp_node node;

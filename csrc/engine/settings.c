@@ -4,8 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void free_scripts(mp_script_settings *scripts) {
+  for (size_t i = 0; i < scripts->global_count; i++)
+    free(scripts->global[i]);
+  free(scripts->global);
+  free(scripts->folder);
+  free(scripts->constants);
+  mp_schema_free(scripts->schema);
+}
+
 void mp_settings_free(mp_settings *settings) {
   if (!settings) return;
+  free_scripts(&settings->scripts);
   for (size_t i = 0; i < settings->event_count; i++)
     free(settings->events[i]);
   for (size_t i = 0; i < settings->endpoint_count; i++) {

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "http/headers.h"
+#include "payload/sanitize.h"
+#include "script/script.h"
 
 #define MP_MAX_EVENT_TYPES 256
 
@@ -18,6 +20,19 @@ typedef struct mp_endpoint {
   char *definition; /* JSON, as in mp_webhook_row */
   bool enabled;
 } mp_endpoint;
+
+/* The scripts of the deployment. */
+typedef struct mp_script_settings {
+  const mp_script_ops *ops; /* of the Lua that this is built for */
+  char *folder;             /* NULL: there are no scripts */
+  char **global;            /* names of those that are run for every event, in this order */
+  size_t global_count;
+  char *constants; /* a JSON object */
+  mp_script_limits limits;
+  size_t max_output; /* bytes of what a script makes of an event */
+  mp_schema *schema; /* what scripts return is sanitized by; a reference */
+  mp_sanitize_options sanitize;
+} mp_script_settings;
 
 typedef struct mp_settings {
   char *store; /* a path or ":memory:" */
@@ -47,6 +62,7 @@ typedef struct mp_settings {
   int64_t probe_ms;          /* how long a receiver that keeps failing is left alone at first */
   int64_t disable_after_ms;  /* a webhook that has failed for so long is disabled; 0: never */
   int log_level;             /* mp_log_level */
+  mp_script_settings scripts;
 } mp_settings;
 
 void mp_settings_free(mp_settings *settings); /* NULL-safe; frees the struct too */

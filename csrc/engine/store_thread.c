@@ -11,10 +11,28 @@
 #include "base/clock.h"
 #include "base/process.h"
 #include "engine/internal.h"
+#include "engine/scripts.h"
 
 #define HARD_CLOSE_MS 3000 /* after close's time is up: the store may be failing */
 
 /* ---- opening and closing -------------------------------------------------------------------- */
+
+static void stop_delivery(mp_engine *e, bool stop) {
+  pthread_mutex_lock(&e->work_lock);
+  e->abort = true;
+  e->stop = stop;
+  pthread_mutex_unlock(&e->work_lock);
+  mp_client_wake(e->client);
+}
+
+/* What scripts failed of is tried again at each start: they may have been mended since. */
+static mp_code release_held(mp_engine *e, mp_error *err) {
+  mp_code code = mp_store_begin(e->store, err);
+  if (code == MP_OK) code = mp_scripted_release(e, NULL, err);
+  if (code == MP_OK) code = mp_store_commit(e->store, err);
+  if (code != MP_OK) mp_store_rollback(e->store);
+  return code;
+}
 
 static mp_code start(mp_engine *e, mp_error *err) {
   mp_code code = mp_store_open(e->settings->store, &e->store, err);
@@ -22,10 +40,18 @@ static mp_code start(mp_engine *e, mp_error *err) {
   if (code == MP_OK) code = mp_upkeep_start(e, err);
   mp_registry_changed(e, MP_RELOAD_ALL);
   if (code == MP_OK) code = mp_registry_reload(e, err);
+  if (code == MP_OK) code = release_held(e, err);
   if (code == MP_OK) code = mp_delivery_client(e, err);
   if (code == MP_OK) {
     int rc = pthread_create(&e->delivery_thread, NULL, mp_delivery_thread, e);
     if (rc != 0) code = mp_fail(err, MP_ENOMEM, "cannot start a thread: %s", strerror(rc));
+  }
+  if (code == MP_OK) {
+    code = mp_script_start(e, err);
+    if (code != MP_OK) {
+      stop_delivery(e, true);
+      pthread_join(e->delivery_thread, NULL);
+    }
   }
   if (code == MP_OK && getrandom(&e->random, sizeof e->random, 0) != sizeof e->random) {
     e->random = (uint64_t)mp_mono_us();
@@ -39,14 +65,6 @@ static void set_phase(mp_engine *e, mp_phase phase) {
   e->phase = phase;
   pthread_cond_broadcast(&e->done);
   pthread_mutex_unlock(&e->lock);
-}
-
-static void stop_delivery(mp_engine *e, bool stop) {
-  pthread_mutex_lock(&e->work_lock);
-  e->abort = true;
-  e->stop = stop;
-  pthread_mutex_unlock(&e->work_lock);
-  mp_client_wake(e->client);
 }
 
 /* ---- taking things in ----------------------------------------------------------------------- */
@@ -74,7 +92,9 @@ static int64_t wake_at(const mp_engine *e, int64_t now) {
   int64_t at = mp_upkeep_due(e);
 
   if (e->taken_emits.head) at = earlier(at, later(now, e->emitting.retry_at));
-  if (e->taken_finished.head) at = earlier(at, later(now, e->under_way.retry_at));
+  if (e->taken_finished.head || e->taken_scripted.head || e->taken_news.head) {
+    at = earlier(at, later(now, e->under_way.retry_at));
+  }
   if (e->phase == MP_CLOSING) {
     at = earlier(at, e->cut_off ? e->close_at + HARD_CLOSE_MS : e->close_at);
   } else {
@@ -111,10 +131,11 @@ static mp_phase take(mp_engine *e, mp_list *calls) {
   pthread_mutex_lock(&e->lock);
   for (;;) {
     int64_t now = mp_mono_ms(), at;
-    if (e->emits.head || e->calls.head || e->finished.head) break;
+    if (e->emits.head || e->calls.head || e->finished.head || e->scripted.head) break;
+    if (e->script_news.head) break;
     if (e->phase != e->seen_phase) break;
     if (e->phase == MP_CLOSING && e->leased == 0 && !e->taken_finished.head &&
-        !e->taken_emits.head) {
+        !e->taken_scripted.head && !e->taken_emits.head) {
       break;
     }
     at = wake_at(e, now);
@@ -124,6 +145,8 @@ static mp_phase take(mp_engine *e, mp_list *calls) {
   mp_list_append(&e->taken_emits, &e->emits);
   mp_list_append(calls, &e->calls);
   mp_list_append(&finished, &e->finished);
+  mp_list_append(&e->taken_scripted, &e->scripted);
+  mp_list_append(&e->taken_news, &e->script_news);
   e->seen_phase = e->phase;
   pthread_mutex_unlock(&e->lock);
   split_triggers(e, &finished);
@@ -155,7 +178,10 @@ static void run_call(mp_engine *e, mp_call *call) {
   if (code == MP_OK && call->out.failed != MP_OK) {
     code = mp_fail(&err, call->out.failed, "%s", mp_strerror(call->out.failed));
   }
-  if (call->deferred && code == MP_OK) return;
+  if (call->deferred && code == MP_OK) {
+    if (call->hand_on) call->hand_on(e, call);
+    return;
+  }
   mp_call_complete(e, call, code, &err);
 }
 
@@ -178,10 +204,11 @@ static bool waits_for_pace(mp_engine *e) {
 static bool is_idle(mp_engine *e) {
   bool idle;
   pthread_mutex_lock(&e->lock);
-  idle = !e->emits.head && !e->finished.head;
+  idle = !e->emits.head && !e->finished.head && !e->scripted.head;
   pthread_mutex_unlock(&e->lock);
-  return idle && !e->taken_emits.head && !e->taken_finished.head && e->leased == 0 &&
-         mp_commit_next_claim(e) > mp_engine_now(e) && !waits_for_pace(e);
+  return idle && !e->taken_emits.head && !e->taken_finished.head && !e->taken_scripted.head &&
+         !e->taken_news.head && e->leased == 0 && mp_commit_next_claim(e) > mp_engine_now(e) &&
+         !waits_for_pace(e);
 }
 
 static void tell_waiters(mp_engine *e, mp_code code, const mp_error *err) {
@@ -201,14 +228,23 @@ static void round_of_work(mp_engine *e, mp_list *calls, bool running) {
 static bool may_end(mp_engine *e) {
   int64_t now = mp_mono_ms();
 
-  if (!e->taken_emits.head && !e->taken_finished.head && e->leased == 0) return true;
+  if (!e->taken_emits.head && !e->taken_finished.head && !e->taken_scripted.head &&
+      e->leased == 0) {
+    return true;
+  }
   if (!e->cut_off && now >= e->close_at) {
     pthread_mutex_lock(&e->lock);
     e->cut_off = e->leased > 0;
     pthread_mutex_unlock(&e->lock);
+    mp_script_stop(e, false);
     stop_delivery(e, false);
   }
   return now >= e->close_at + HARD_CLOSE_MS;
+}
+
+static void give_back(mp_engine *e, mp_node *n) {
+  MP_CONTAINER(n, mp_delivery, node)->attempted = false;
+  mp_list_push(&e->taken_finished, n);
 }
 
 static void end(mp_engine *e) {
@@ -216,12 +252,16 @@ static void end(mp_engine *e) {
   mp_list calls = {0};
 
   mp_fail(&closed, MP_ECLOSED, "closed");
+  mp_script_join(e);
   stop_delivery(e, true);
   pthread_join(e->delivery_thread, NULL);
   pthread_mutex_lock(&e->lock);
   mp_list_append(&calls, &e->calls);
   pthread_mutex_unlock(&e->lock);
   split_triggers(e, &e->finished);
+  mp_list_append(&e->taken_scripted, &e->scripted);
+  for (mp_node *n; (n = mp_list_pop(&e->taken_scripted)) != NULL;)
+    give_back(e, n); /* nobody is there to send them */
   if (e->taken_emits.head || e->taken_finished.head) mp_commit_batch(e, false);
   if (e->taken_emits.head) {
     mp_log(e->settings->log_level, MP_LOG_ERROR,
@@ -232,6 +272,8 @@ static void end(mp_engine *e) {
   while (e->taken_finished.head) { /* their leases end with this engine's row */
     mp_delivery_free(MP_CONTAINER(mp_list_pop(&e->taken_finished), mp_delivery, node));
   }
+  mp_script_news_free(&e->taken_news);
+  mp_script_news_free(&e->script_news);
   mp_list_append(&e->waiters, &calls);
   tell_waiters(e, MP_ECLOSED, &closed);
   if (mp_upkeep_leave(e, &err) != MP_OK) {

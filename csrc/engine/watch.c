@@ -1,4 +1,4 @@
-/* The store thread's sleep. All but mp_watch_ring runs on the store thread. */
+/* A thread's sleep. All but mp_watch_ring runs on the thread that sleeps. */
 #include "engine/watch.h"
 
 #include <errno.h>
@@ -90,19 +90,27 @@ mp_news mp_watch_sleep(mp_watch *watch, int64_t until_ms) {
   return news;
 }
 
-/* ---- the file ------------------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------------------------- */
 
-bool mp_watch_file(mp_watch *watch, const char *path) {
-  int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+static bool watch_path(mp_watch *w, const char *path, uint32_t events) {
+  int fd = w->file >= 0 ? w->file : inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
   if (fd < 0) return false;
-  if (inotify_add_watch(fd, path, IN_MODIFY) < 0 ||
-      !add(watch, fd, EPOLLIN | EPOLLONESHOT, FILE_WRITTEN)) {
+  if (w->file < 0 && !add(w, fd, EPOLLIN | EPOLLONESHOT, FILE_WRITTEN)) {
     close(fd);
     return false;
   }
-  watch->file = fd;
-  return true;
+  w->file = fd;
+  return inotify_add_watch(fd, path, events) >= 0;
+}
+
+bool mp_watch_file(mp_watch *watch, const char *path) {
+  return watch_path(watch, path, IN_MODIFY);
+}
+
+bool mp_watch_folder(mp_watch *watch, const char *path) {
+  return watch_path(watch, path,
+                    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR);
 }
 
 void mp_watch_look(mp_watch *watch) {

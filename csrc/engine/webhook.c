@@ -6,6 +6,7 @@
 
 #include "http/url.h"
 #include "payload/json_reader.h"
+#include "payload/json_writer.h"
 
 #define MAX_CONCURRENCY 1000
 #define MAX_DELAYS      100
@@ -120,6 +121,20 @@ mp_code mp_webhook_headers(const char *json, mp_headers *out, mp_error *err) {
   return j.failed ? reader_failure(&why, err) : MP_OK;
 }
 
+const mp_header *mp_webhook_headers_write(const mp_headers *headers, mp_buf *out) {
+  mp_buf_add_char(out, '[');
+  for (size_t i = 0; i < headers->count; i++) {
+    const mp_header *h = &headers->items[i];
+    mp_buf_add_str(out, i ? ",[" : "[");
+    mp_json_add_string(out, h->name, strlen(h->name));
+    mp_buf_add_char(out, ',');
+    if (!mp_json_add_string(out, h->value, strlen(h->value))) return h;
+    mp_buf_add_char(out, ']');
+  }
+  mp_buf_add_char(out, ']');
+  return NULL;
+}
+
 /* "*" is every event of the content; reports are asked for by name. */
 static void subscribe(const mp_settings *s, const char *pattern, mp_webhook *w) {
   for (size_t i = 0; i < s->event_count; i++) {
@@ -130,30 +145,26 @@ static void subscribe(const mp_settings *s, const char *pattern, mp_webhook *w) 
   }
 }
 
-static bool read_events(mp_json *j, const mp_settings *s, mp_webhook *w) {
-  char *pattern = NULL;
-  bool ok = begin_list(j);
-
-  w->has_events = true;
-  while (ok && mp_json_next_element(j)) {
-    ok = read_string(j, &pattern);
-    if (ok) subscribe(s, pattern, w);
-  }
-  free(pattern);
-  return ok && !j->failed;
-}
-
-static bool read_models(mp_json *j, mp_webhook *w) {
+static bool read_strings(mp_json *j, char ***list, size_t *count) {
   if (!begin_list(j)) return false;
   while (mp_json_next_element(j)) {
-    char **models = realloc(w->models, (w->model_count + 1) * sizeof *models);
-    if (!models) return no_memory(j);
-    w->models = models;
-    models[w->model_count] = NULL;
-    if (!read_string(j, &models[w->model_count])) return false;
-    w->model_count++;
+    char **longer = realloc(*list, (*count + 1) * sizeof *longer);
+    if (!longer) return no_memory(j);
+    *list = longer;
+    longer[*count] = NULL;
+    if (!read_string(j, &longer[*count])) return false;
+    ++*count;
   }
   return !j->failed;
+}
+
+static bool read_events(mp_json *j, const mp_settings *s, mp_webhook *w) {
+  bool ok = read_strings(j, &w->patterns, &w->pattern_count);
+
+  w->has_events = true;
+  for (size_t i = 0; i < w->pattern_count; i++)
+    subscribe(s, w->patterns[i], w);
+  return ok;
 }
 
 static bool read_schedule(mp_json *j, mp_webhook *w) {
@@ -231,7 +242,8 @@ static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span 
   if (is(key, "url")) return read_string(j, &w->url);
   if (is(key, "headers")) return read_headers(j, &w->headers);
   if (is(key, "events")) return read_events(j, s, w);
-  if (is(key, "models")) return read_models(j, w);
+  if (is(key, "models")) return read_strings(j, &w->models, &w->model_count);
+  if (is(key, "script")) return read_string(j, &w->script);
   if (is(key, "timeout")) return read_milliseconds(j, &w->timeout_ms);
   if (is(key, "connectTimeout")) return read_milliseconds(j, &w->connect_timeout_ms);
   if (is(key, "retrySchedule")) return read_schedule(j, w);
@@ -319,6 +331,10 @@ void mp_webhook_unref(mp_webhook *webhook) {
   if (!w || atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) > 1) return;
   for (size_t i = 0; i < w->model_count; i++)
     free(w->models[i]);
+  for (size_t i = 0; i < w->pattern_count; i++)
+    free(w->patterns[i]);
+  free(w->patterns);
+  free(w->script);
   mp_headers_free(&w->headers);
   mp_target_free(w->target);
   free(w->models);

@@ -33,8 +33,11 @@ typedef struct mp_webhook {
   bool has_events;
   bool *wants; /* for each of the settings' event types */
   bool wants_reports[MP_REPORT_KINDS];
+  char **patterns; /* of its events, as they were given */
+  size_t pattern_count;
   char **models; /* uids; NULL: every model, and events without one */
   size_t model_count;
+  char *script; /* the name of its own script; NULL: none */
   int concurrency;
   mp_pace pace;
   mp_order order;
@@ -50,7 +53,7 @@ typedef struct mp_webhook {
  *   { "url": "...", "headers": [["Name", "value"], ...], "events": ["entry.*", ...],
  *     "models": ["uid", ...]?, "timeout": seconds?, "connectTimeout": seconds?, "concurrency": n?,
  *     "retrySchedule": [seconds, ...]?, "rate": { "perSecond": n, "burst": n? }?,
- *     "order": "none" | "webhook" | "key"?, "on_enable": "send" | "discard"? }
+ *     "order": "none" | "webhook" | "key"?, "on_enable": "send" | "discard"?, "script": "name"? }
  * with what is absent taken from the settings (which must outlive the webhook). Other keys are
  * passed over: a newer moonpost may have written them. MP_EINVAL, MP_ENOMEM. */
 mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, mp_webhook **out,
@@ -70,6 +73,10 @@ const char *mp_webhook_order_key(const mp_webhook *webhook, const char *event_ke
 
 /* Reads header fields from JSON, [["Name", "value"], ...], onto out. MP_EINVAL, MP_ENOMEM. */
 mp_code mp_webhook_headers(const char *json, mp_headers *out, mp_error *err);
+
+/* And writes them so. Answers the first field that is not UTF-8, with nothing usable written; NULL:
+ * all are. */
+const mp_header *mp_webhook_headers_write(const mp_headers *headers, mp_buf *out);
 
 /* Does an event pattern ("entry.create", "entry.*", "*") name this event type? */
 bool mp_event_pattern_matches(const char *pattern, const char *type);

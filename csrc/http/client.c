@@ -188,8 +188,12 @@ static bool prepare(slot *s, const mp_request *request) {
   struct curl_slist *lines;
   bool ok;
 
-  if (request->headers) s->own_lines = mp_target_lines_with(t, request->event, request->headers);
-  lines = request->headers ? s->own_lines : mp_target_lines(request->target, request->event);
+  if (request->headers || request->content_type) {
+    lines = s->own_lines =
+        mp_target_lines_with(t, request->event, request->headers, request->content_type);
+  } else {
+    lines = mp_target_lines(request->target, request->event);
+  }
   ok = lines != NULL;
   if (request->id) {
     snprintf(s->id_text, sizeof s->id_text, "webhook-id: %s", request->id);

@@ -40,7 +40,8 @@ typedef struct mp_request {
   const char *id;    /* webhook-id (Standard Webhooks 1.0.0); NULL: none is sent */
   const mp_headers
       *headers; /* of this request alone: over the defaults, under the webhook's own; NULL: none */
-  const char *body; /* stays with the caller until the request is done */
+  const char *content_type; /* NULL: JSON */
+  const char *body;         /* stays with the caller until the request is done */
   size_t body_len;
 } mp_request;
 

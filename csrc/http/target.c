@@ -97,12 +97,13 @@ static struct curl_slist *add_line(struct curl_slist *list, const char *name, co
 }
 
 static struct curl_slist *merge(const mp_headers *defaults, const mp_headers *own,
-                                const char *event) {
+                                const char *event, const char *content_type) {
   struct curl_slist *lines = NULL;
   mp_headers merged;
 
   mp_headers_init(&merged);
-  if (mp_headers_merge(defaults, own, event, &merged, NULL) == MP_OK) {
+  if (mp_headers_merge(defaults, own, event, &merged, NULL) == MP_OK &&
+      (!content_type || mp_headers_set(&merged, "Content-Type", content_type, NULL) == MP_OK)) {
     /* libcurl would wait for a 100 Continue before bodies over 1 MiB. */
     lines = curl_slist_append(NULL, "Expect:");
     for (size_t i = 0; lines && i < merged.count; i++) {
@@ -120,7 +121,7 @@ struct curl_slist *mp_target_lines(mp_target *target, const char *event) {
   for (entry = target->by_event; entry; entry = entry->next) {
     if (strcmp(entry->event, event) == 0) return entry->lines;
   }
-  lines = merge(&target->defaults, &target->headers, event);
+  lines = merge(&target->defaults, &target->headers, event, NULL);
   entry = lines ? malloc(sizeof *entry + strlen(event) + 1) : NULL;
   if (!entry) {
     curl_slist_free_all(lines);
@@ -134,14 +135,14 @@ struct curl_slist *mp_target_lines(mp_target *target, const char *event) {
 }
 
 struct curl_slist *mp_target_lines_with(const mp_target *target, const char *event,
-                                        const mp_headers *headers) {
+                                        const mp_headers *headers, const char *content_type) {
   struct curl_slist *lines = NULL;
   mp_headers defaults;
 
   mp_headers_init(&defaults);
   if (copy_headers(&defaults, &target->defaults, NULL) == MP_OK &&
       copy_headers(&defaults, headers, NULL) == MP_OK) {
-    lines = merge(&defaults, &target->headers, event);
+    lines = merge(&defaults, &target->headers, event, content_type);
   }
   mp_headers_free(&defaults);
   return lines;

@@ -28,9 +28,10 @@ struct mp_target {
 /* The merged header lines of an event type; made at its first use. NULL when out of memory. */
 struct curl_slist *mp_target_lines(mp_target *target, const char *event);
 
-/* The same with fields of one request between the defaults and the webhook's own. The caller frees
- * the list. NULL when out of memory, or when all fields together are too long. */
+/* The same with fields of one request between the defaults and the webhook's own, and its content
+ * type (NULL: JSON). headers may be NULL. The caller frees the list. NULL when out of memory, or
+ * when all fields together are too long. */
 struct curl_slist *mp_target_lines_with(const mp_target *target, const char *event,
-                                        const mp_headers *headers);
+                                        const mp_headers *headers, const char *content_type);
 
 #endif

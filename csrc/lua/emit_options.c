@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "engine/webhook.h"
 #include "lua/http.h"
-#include "payload/json_writer.h"
 
 #define MAX_KEY 255 /* bytes of an idempotency key or an order key */
 
@@ -24,30 +24,24 @@ static mp_code read_key(lua_State *L, const char *name, const char **out, mp_err
 
 /* Header fields of this event's requests alone, such as traceparent. */
 static mp_code read_headers(lua_State *L, mp_lua_handle *h, mp_emit_options *o, mp_error *err) {
+  const mp_header *bad;
   mp_headers headers;
   mp_code code;
 
   mp_headers_init(&headers);
   code = mp_lua_headers(L, lua_gettop(L), "options.headers", &headers, err);
-  mp_buf_reset(&h->answer);
-  mp_buf_add_char(&h->answer, '[');
   for (size_t i = 0; i < headers.count && code == MP_OK; i++) {
-    const mp_header *field = &headers.items[i];
-    if (mp_header_reserved(field->name)) {
-      code =
-          mp_fail(err, MP_EINVAL,
-                  "options.headers['%s']: is moonpost's own header and cannot be set", field->name);
-      break;
-    }
-    mp_buf_add_str(&h->answer, i ? ",[" : "[");
-    mp_json_add_string(&h->answer, field->name, strlen(field->name));
-    mp_buf_add_char(&h->answer, ',');
-    if (!mp_json_add_string(&h->answer, field->value, strlen(field->value))) {
-      code = mp_fail(err, MP_EINVAL, "options.headers['%s']: expected UTF-8", field->name);
-    }
-    mp_buf_add_char(&h->answer, ']');
+    if (!mp_header_reserved(headers.items[i].name)) continue;
+    code =
+        mp_fail(err, MP_EINVAL, "options.headers['%s']: is moonpost's own header and cannot be set",
+                headers.items[i].name);
   }
-  mp_buf_add(&h->answer, "]", 2); /* with the NUL */
+  mp_buf_reset(&h->answer);
+  bad = code == MP_OK ? mp_webhook_headers_write(&headers, &h->answer) : NULL;
+  if (bad) {
+    code = mp_fail(err, MP_EINVAL, "options.headers['%s']: expected UTF-8", bad->name);
+  }
+  mp_buf_add_char(&h->answer, '\0');
   mp_headers_free(&headers);
   if (code == MP_OK && h->answer.failed != MP_OK) code = mp_fail(err, MP_ENOMEM, "out of memory");
   o->headers = h->answer.data;

@@ -290,8 +290,24 @@ static int delivery(lua_State *L) {
 static int attempts(lua_State *L) {
   return of_delivery(L, mp_engine_attempts);
 }
+/* handle:resend(delivery_id, rerun) */
 static int resend(lua_State *L) {
-  return of_delivery(L, mp_engine_resend);
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  int64_t event_id, hook_id;
+  if (!h) return 3;
+  if (!mp_delivery_id_parse(luaL_checkstring(L, 2), &event_id, &hook_id)) return no_delivery(L);
+  return answer(
+      L, h, mp_engine_resend(h->engine, event_id, hook_id, lua_toboolean(L, 3), &h->answer, &err),
+      &err);
+}
+
+/* handle:scripts(reload) */
+static int scripts(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  if (!h) return 3;
+  return answer(L, h, mp_engine_scripts(h->engine, lua_toboolean(L, 2), &h->answer, &err), &err);
 }
 
 /* handle:replay(webhook_id, since_ms, until_ms, dead_only, limit, after) */
@@ -361,6 +377,7 @@ static const luaL_Reg methods[] = {
     {"delivery", delivery},
     {"attempts", attempts},
     {"resend", resend},
+    {"scripts", scripts},
     {"replay", replay},
     {"reports", reports},
     {"event", event},

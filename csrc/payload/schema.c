@@ -4,6 +4,7 @@
  * bytes and are compared with their lengths: what is searched for comes from payloads. */
 #include "payload/schema.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ typedef struct model {
 } model;
 
 struct mp_schema {
+  atomic_int owners;
   model **models;
   size_t count;
   size_t cap;
@@ -102,7 +104,14 @@ static model *find_model(const mp_schema *schema, model_key key, const char *tex
 
 mp_code mp_schema_new(mp_schema **out, mp_error *err) {
   *out = calloc(1, sizeof **out);
-  return *out ? MP_OK : no_memory(err);
+  if (!*out) return no_memory(err);
+  atomic_init(&(*out)->owners, 1);
+  return MP_OK;
+}
+
+mp_schema *mp_schema_ref(mp_schema *schema) {
+  atomic_fetch_add_explicit(&schema->owners, 1, memory_order_relaxed);
+  return schema;
 }
 
 static void free_model(model *m) {
@@ -118,7 +127,7 @@ static void free_model(model *m) {
 }
 
 void mp_schema_free(mp_schema *schema) {
-  if (!schema) return;
+  if (!schema || atomic_fetch_sub_explicit(&schema->owners, 1, memory_order_acq_rel) > 1) return;
   for (size_t i = 0; i < schema->count; i++)
     free_model(schema->models[i]);
   for (int key = 0; key < MODEL_KEYS; key++)

@@ -43,6 +43,8 @@ struct mp_model {
 };
 
 mp_code mp_schema_new(mp_schema **out, mp_error *err);
+/* Another owner of it, and one less: the last one frees it. Any thread. */
+mp_schema *mp_schema_ref(mp_schema *schema);
 void mp_schema_free(mp_schema *schema); /* NULL-safe */
 
 /* Copies the strings. MP_EINVAL when the uid is taken. */

@@ -33,6 +33,8 @@ typedef struct sink {
   atomic_int failures; /* how many requests are answered 500 before the others get 200 */
   atomic_int requests;
   atomic_llong times[MAX_TIMES]; /* monotonic ms of the first of them */
+  pthread_mutex_t lock;
+  char last[8192]; /* lock; the text of the last one */
   atomic_bool stop;
   pthread_t thread;
 } sink;
@@ -54,6 +56,10 @@ static inline void answer(sink *s, struct pollfd *peer) {
     peer->fd = -1;
     return;
   }
+  pthread_mutex_lock(&s->lock);
+  memcpy(s->last, buf, (size_t)n);
+  s->last[n < (ssize_t)sizeof s->last ? (size_t)n : sizeof s->last - 1] = '\0';
+  pthread_mutex_unlock(&s->lock);
   if (fail) atomic_fetch_sub(&s->failures, 1);
   number = atomic_load(&s->requests);
   if (number < MAX_TIMES) atomic_store(&s->times[number], mp_mono_ms());
@@ -95,6 +101,7 @@ static inline sink *start_sink(bool silent) {
 
   assert_non_null(s);
   s->silent = silent;
+  pthread_mutex_init(&s->lock, NULL);
   s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_int_equal(bind(s->listener, (struct sockaddr *)&address, sizeof address), 0);
   assert_int_equal(listen(s->listener, 64), 0);
@@ -107,6 +114,7 @@ static inline sink *start_sink(bool silent) {
 static inline void stop_sink(sink *s) {
   atomic_store(&s->stop, true);
   pthread_join(s->thread, NULL);
+  pthread_mutex_destroy(&s->lock);
   free(s);
 }
 

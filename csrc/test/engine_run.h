@@ -283,7 +283,7 @@ static void run_resend(run *r, int64_t event, int64_t webhook) {
   mp_buf out;
 
   mp_buf_init(&out, MP_BUF_NO_LIMIT);
-  code = mp_engine_resend(r->engine, event, webhook, &out, &err);
+  code = mp_engine_resend(r->engine, event, webhook, false, &out, &err);
   if (code != MP_EBUSY) run_answer(r, "resend", over, code, &err); /* it is being sent just now */
   mp_buf_free(&out);
 }

@@ -8,7 +8,7 @@ reports.__index = reports
 reports.__name = "moonpost.reports"
 
 --- The types, which are also event types that a webhook may subscribe to by name.
-reports.TYPES = { "webhook.disabled", "webhook.failing", "webhook.recovered", "delivery.dead" }
+reports.TYPES = { "webhook.disabled", "webhook.failing", "webhook.recovered", "delivery.dead", "script.paused" }
 
 -- Larger than any report's number.
 local LAST = 2 ^ 53
