@@ -5,7 +5,6 @@
  * options that differ, and libcurl keeps the connection. */
 #include "http/client.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,20 +45,6 @@ struct mp_client {
   slot *active_head; /* of slots under way */
   int active;
 };
-
-static pthread_mutex_t curl_lock = PTHREAD_MUTEX_INITIALIZER;
-static bool curl_started; /* curl_lock */
-
-/* Once in a process. Never undone: the host may use libcurl too. A failure is not for ever. */
-static CURLcode start_curl(void) {
-  CURLcode code = CURLE_OK;
-
-  pthread_mutex_lock(&curl_lock);
-  if (!curl_started) code = curl_global_init(CURL_GLOBAL_ALL);
-  curl_started = code == CURLE_OK;
-  pthread_mutex_unlock(&curl_lock);
-  return code;
-}
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
   slot *s = arg;
@@ -134,13 +119,10 @@ static slot *new_slot(mp_client *client) {
 
 mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_error *err) {
   mp_client *c;
-  CURLcode code = start_curl();
+  mp_code code = mp_curl_start(err);
 
   *out = NULL;
-  if (code != CURLE_OK) {
-    return mp_fail(err, code == CURLE_OUT_OF_MEMORY ? MP_ENOMEM : MP_EIO,
-                   "libcurl did not start: %s", curl_easy_strerror(code));
-  }
+  if (code != MP_OK) return code;
   c = calloc(1, sizeof *c);
   if (!c) return mp_fail(err, MP_ENOMEM, "out of memory");
   c->options = *options;

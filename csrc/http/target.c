@@ -78,7 +78,8 @@ void mp_target_free(mp_target *target) {
   free(target);
 }
 
-static struct curl_slist *add_line(struct curl_slist *list, const char *name, const char *value) {
+struct curl_slist *mp_target_add_line(struct curl_slist *list, const char *name,
+                                      const char *value) {
   size_t size = strlen(name) + strlen(value) + 3;
   char *line = malloc(size);
   struct curl_slist *longer = NULL;
@@ -107,7 +108,7 @@ static struct curl_slist *merge(const mp_headers *defaults, const mp_headers *ow
     /* libcurl would wait for a 100 Continue before bodies over 1 MiB. */
     lines = curl_slist_append(NULL, "Expect:");
     for (size_t i = 0; lines && i < merged.count; i++) {
-      lines = add_line(lines, merged.items[i].name, merged.items[i].value);
+      lines = mp_target_add_line(lines, merged.items[i].name, merged.items[i].value);
     }
   }
   mp_headers_free(&merged);

@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 
 #include "http/client.h"
+#include "http/start.h"
 
 /* The header lines of one event type, ready for CURLOPT_HTTPHEADER. */
 typedef struct mp_event_lines {
@@ -24,6 +25,11 @@ struct mp_target {
   long timeout_ms;
   long connect_timeout_ms;
 };
+
+/* A header field in libcurl's form, at the list's end; NULL, with the list freed, when out of
+ * memory.
+ */
+struct curl_slist *mp_target_add_line(struct curl_slist *list, const char *name, const char *value);
 
 /* The merged header lines of an event type; made at its first use. NULL when out of memory. */
 struct curl_slist *mp_target_lines(mp_target *target, const char *event);

@@ -1,6 +1,7 @@
 /* moonpost.core: what the Lua side of moonpost is built on. The module's one exported symbol. */
 #include "lua/compat.h"
 #include "lua/engine.h"
+#include "lua/fetch.h"
 #include "lua/fs.h"
 #include "lua/http.h"
 #include "lua/payload.h"
@@ -11,6 +12,7 @@ int luaopen_moonpost_core(lua_State *L) {
   lua_newtable(L);
   mp_lua_payload(L);
   mp_lua_http(L);
+  mp_lua_fetch(L);
   mp_lua_fs(L);
   mp_lua_engine(L);
   return 1;

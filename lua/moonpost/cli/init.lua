@@ -4,6 +4,8 @@ local moonpost = require "moonpost"
 local deliveries = require "moonpost.cli.deliveries"
 local output = require "moonpost.cli.output"
 local project = require "moonpost.cli.project"
+local remote = require "moonpost.remote"
+local tail = require "moonpost.cli.tail"
 local token = require "moonpost.cli.token"
 local webhooks = require "moonpost.cli.webhooks"
 
@@ -14,10 +16,21 @@ local function json_flag(command)
   return command
 end
 
--- A command that works on a config's store.
-local function on_store(command)
+-- A command that works on a config's store alone.
+local function on_config(command)
   command:option("-c --config", "The config file (default: $MOONPOST_CONFIG, or config/server.lua).")
   return json_flag(command)
+end
+
+local function server_options(command)
+  command:option("--url", "Ask this server's HTTP API instead of a store (default: $MOONPOST_URL)."):target "server"
+  command:option("--token", "What the server lets in. Others on this machine may see it here; $MOONPOST_TOKEN is not seen.")
+end
+
+-- A command that works on a config's store, or asks a running server.
+local function on_store(command)
+  server_options(command)
+  return on_config(command)
 end
 
 -- Digits alone: tonumber takes hexadecimal too, and LuaJIT's "nan" and "inf".
@@ -54,17 +67,18 @@ end
 local function add_webhooks(parser)
   local group = parser:command("webhooks", "Show and change webhooks.")
   group:command_target "action"
-  local function command(name, description)
-    local result = on_store(group:command(name, description))
+  -- The --url of those that write is the webhook's; the server's stands before the command.
+  local function command(name, description, writes)
+    local result = (writes and on_config or on_store)(group:command(name, description))
     result:flag("--show-secrets", "Print header values and passwords in URLs in full.")
     return result
   end
   command("list", "All of them.")
   command("get", "One."):argument("id", "The webhook's id.")
-  local add = command("add", "Make one.")
+  local add = command("add", "Make one.", true)
   webhook_options(add, true)
   add:flag("--disabled", "Keep its deliveries until it is enabled.")
-  local set = command("set", "Change one.")
+  local set = command("set", "Change one.", true)
   set:argument("id", "The webhook's id.")
   webhook_options(set, false)
   set:flag("--all-models", "Every model's events again.")
@@ -87,6 +101,11 @@ local function add_deliveries(parser)
   local resend = on_store(group:command("resend", "Send one again: the same bytes."))
   resend:argument("id", "The delivery's id.")
   resend:option("--wait", "Seconds to wait for the answer."):default("10"):convert(seconds)
+  local tail = on_store(group:command("tail", "Each as it comes and as it ends, until it is interrupted."))
+  tail:option("--webhook", "Only this webhook's.")
+  tail:option("--state", "Only those that are waiting, leased, delivered, dead, held or filtered.")
+  tail:option("--interval", "Seconds between two looks."):default("1"):convert(between(0.1, 3600, "^%d+%.?%d*$", "number"))
+  tail:option("--for", "End after so many seconds."):convert(seconds)
   local replay = on_store(group:command("replay", "Send the events of a time again to one webhook: the same bytes."))
   replay:option("--webhook", "The webhook's id."):count(1)
   replay:option("--since", "Only events from this time on (2026-01-10T08:00:00Z).")
@@ -111,11 +130,11 @@ end
 local function add_tokens(parser)
   local group = parser:command("token", "Who may use the HTTP API.")
   group:command_target "action"
-  local add = on_store(group:command("add", "Make a token, and print it: it is not shown again."))
+  local add = on_config(group:command("add", "Make a token, and print it: it is not shown again."))
   add:option("--name", "What it is listed by."):count(1)
   add:option("--scopes", "What it may: read, write, emit, with commas between them."):count(1)
-  on_store(group:command("list", "All of them, without what would let anyone in."))
-  on_store(group:command("rm", "Take one away.")):argument("name", "Its name.")
+  on_config(group:command("list", "All of them, without what would let anyone in."))
+  on_config(group:command("rm", "Take one away.")):argument("name", "Its name.")
 end
 
 local function new_parser()
@@ -126,6 +145,7 @@ local function new_parser()
     os.exit(0)
   end)
   parser:option("-c --config", "The config file (default: $MOONPOST_CONFIG, or config/server.lua).")
+  server_options(parser)
   json_flag(parser:command("init", "Write a commented config, a model and a script folder."))
     :argument("dir", "The folder, made if it is missing.")
   json_flag(parser:command("check", "Check a config, offline.")):argument("file", "The config file.")
@@ -150,7 +170,7 @@ local COMMANDS = {
   stats = deliveries.stats,
   webhooks = webhooks,
   deliveries = { list = deliveries.list, show = deliveries.show, resend = deliveries.resend,
-    replay = deliveries.replay },
+    replay = deliveries.replay, tail = tail },
   events = { list = deliveries.events, show = deliveries.event },
 }
 
@@ -159,9 +179,15 @@ local function fail(message, code)
   return 1
 end
 
+local function open_hooks(args)
+  local url = args.server or not args.config and os.getenv "MOONPOST_URL"
+  if not url then return moonpost.open(args.config or os.getenv "MOONPOST_CONFIG" or "config/server.lua") end
+  if args.server and args.config then return nil, "expected one of --url and --config, got both", "EINVAL" end
+  return remote.open(url, { token = args.token or os.getenv "MOONPOST_TOKEN", show_secrets = args.show_secrets })
+end
+
 local function on_hooks(args, run)
-  local file = args.config or os.getenv "MOONPOST_CONFIG" or "config/server.lua"
-  local hooks, message, code = moonpost.open(file)
+  local hooks, message, code = open_hooks(args)
   if not hooks then return nil, message, code end
   local ok
   ok, message, code = run(hooks, args)

@@ -1,0 +1,11 @@
+/* Starting libcurl. */
+#ifndef MP_HTTP_START_H
+#define MP_HTTP_START_H
+
+#include "base/error.h"
+
+/* Once in a process, whoever asks. Never undone: the host may use libcurl too. A failure is not for
+ * ever. Any thread. MP_ENOMEM, MP_EIO. */
+mp_code mp_curl_start(mp_error *err);
+
+#endif
