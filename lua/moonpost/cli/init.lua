@@ -2,6 +2,7 @@
 local argparse = require "argparse"
 local moonpost = require "moonpost"
 local deliveries = require "moonpost.cli.deliveries"
+local listen = require "moonpost.cli.listen"
 local output = require "moonpost.cli.output"
 local project = require "moonpost.cli.project"
 local remote = require "moonpost.remote"
@@ -101,11 +102,11 @@ local function add_deliveries(parser)
   local resend = on_store(group:command("resend", "Send one again: the same bytes."))
   resend:argument("id", "The delivery's id.")
   resend:option("--wait", "Seconds to wait for the answer."):default("10"):convert(seconds)
-  local tail = on_store(group:command("tail", "Each as it comes and as it ends, until it is interrupted."))
-  tail:option("--webhook", "Only this webhook's.")
-  tail:option("--state", "Only those that are waiting, leased, delivered, dead, held or filtered.")
-  tail:option("--interval", "Seconds between two looks."):default("1"):convert(between(0.1, 3600, "^%d+%.?%d*$", "number"))
-  tail:option("--for", "End after so many seconds."):convert(seconds)
+  local follow = on_store(group:command("tail", "Each as it comes and as it ends, until it is interrupted."))
+  follow:option("--webhook", "Only this webhook's.")
+  follow:option("--state", "Only those that are waiting, leased, delivered, dead, held or filtered.")
+  follow:option("--interval", "Seconds between two looks."):default("1"):convert(between(0.1, 3600, "^%d+%.?%d*$", "number"))
+  follow:option("--for", "End after so many seconds."):convert(seconds)
   local replay = on_store(group:command("replay", "Send the events of a time again to one webhook: the same bytes."))
   replay:option("--webhook", "The webhook's id."):count(1)
   replay:option("--since", "Only events from this time on (2026-01-10T08:00:00Z).")
@@ -137,6 +138,18 @@ local function add_tokens(parser)
   on_config(group:command("rm", "Take one away.")):argument("name", "Its name.")
 end
 
+local function add_listen(parser)
+  local command = json_flag(parser:command("listen", "Receive webhooks: a receiver for development."))
+  command:argument("port", "Where; 0: any that is free."):default("8080"):convert(between(0, 65535, "^%d+$", "whole number"))
+  command:option("--host", "The address to listen on."):default "127.0.0.1"
+  command:option("--status", "What to answer."):default("200"):convert(between(200, 599, "^%d+$", "whole number"))
+  command:option("--delay", "Seconds to wait before the answer."):default("0"):convert(seconds)
+  command:option("--forward", "Pass requests on to this URL, and answer what it answers.")
+  command:option("--color", "Colours."):choices { "auto", "always", "never" }:default "auto"
+  command:option("--count", "End after so many requests."):convert(between(1, 1000000, "^%d+$", "whole number"))
+  command:option("--for", "End after so many seconds."):convert(seconds)
+end
+
 local function new_parser()
   local parser = argparse("moonpost", "Webhooks from Lua hosts: emit events, see what became of them.")
   parser:command_target "command"
@@ -161,6 +174,7 @@ local function new_parser()
   add_deliveries(parser)
   add_events(parser)
   add_tokens(parser)
+  add_listen(parser)
   on_store(parser:command("stats", "Count what is in the store."))
   return parser
 end
@@ -209,6 +223,8 @@ function cli.main(argv)
   local ok, message, code
   if args.command == "init" or args.command == "check" then
     ok, message, code = project[args.command](args)
+  elseif args.command == "listen" then
+    ok, message, code = listen(args)
   elseif args.command == "token" then
     ok, message, code = token[args.action](args)
   else

@@ -26,6 +26,11 @@ local function visible(text)
   return (text:gsub("[%c]", escaped):gsub("\194[\128-\159]", escaped))
 end
 
+output.visible = visible
+
+--- Prints text as it is: what others wrote in it was made visible before.
+output.raw = write
+
 --- Prints a line for people.
 function output.line(text)
   write(visible(text) .. "\n")
