@@ -13,6 +13,12 @@
 mp_code mp_secret_open(const mp_settings *settings, mp_store *store, mp_sealer **out,
                        mp_error *err);
 
+/* The file, beside the key's, in which a new key waits while the store is sealed anew. */
+#define MP_NEW_KEY_SUFFIX ".new"
+
+/* Inside a transaction: writes the seal. */
+mp_code mp_secret_set(mp_store *store, mp_sealer *sealer, mp_error *err);
+
 /* Inside a transaction: writes the seal where there is none. MP_EKEY when another process has just
  * sealed the store with another key. */
 mp_code mp_secret_claim(mp_store *store, mp_sealer *sealer, mp_error *err);

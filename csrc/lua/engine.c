@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "engine/rekey.h"
 #include "lua/fail.h"
 #include "lua/handle.h"
 #include "lua/payload.h"
@@ -67,6 +68,25 @@ static int open(lua_State *L) {
   code = mp_lua_settings(L, 1, &settings, &err);
   if (code == MP_OK) code = mp_engine_open(settings, &h->engine, &err);
   return code == MP_OK ? 1 : mp_lua_fail(L, &err);
+}
+
+/* rekey(settings, new_key | nil) -> webhooks, texts | nil, message, code */
+static int rekey(lua_State *L) {
+  const char *key = luaL_optstring(L, 2, NULL);
+  mp_settings *settings;
+  mp_rekeyed done;
+  mp_error err = {0};
+  mp_code code;
+
+  luaL_checktype(L, 1, LUA_TTABLE);
+  code = mp_lua_settings(L, 1, &settings, &err);
+  if (code != MP_OK) return mp_lua_fail(L, &err);
+  code = mp_engine_rekey(settings, key, &done, &err);
+  mp_settings_free(settings);
+  if (code != MP_OK) return mp_lua_fail(L, &err);
+  lua_pushnumber(L, (lua_Number)done.webhooks);
+  lua_pushnumber(L, (lua_Number)done.texts);
+  return 2;
 }
 
 static mp_code close_handle(lua_State *L, mp_lua_handle *h, int64_t grace_ms, mp_error *err) {
@@ -398,4 +418,6 @@ void mp_lua_engine(lua_State *L) {
   lua_pop(L, 1);
   lua_pushcfunction(L, open);
   lua_setfield(L, -2, "open");
+  lua_pushcfunction(L, rekey);
+  lua_setfield(L, -2, "rekey");
 }

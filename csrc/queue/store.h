@@ -85,6 +85,20 @@ mp_code mp_store_clock(mp_store *store, const char *boot, int64_t boot_ms, int64
 mp_code mp_store_seal(mp_store *store, mp_buf *out, mp_error *err);
 mp_code mp_store_set_seal(mp_store *store, const char *text, mp_error *err);
 
+/* A text of the store that is sealed: a webhook's definition, or header fields of an event. */
+typedef struct mp_sealed_text {
+  const char *webhook; /* its name; NULL: of an event */
+  int64_t event_id;
+  const char *sealed;
+} mp_sealed_text;
+
+/* Sets out to the text that takes its place, valid until the next call. */
+typedef mp_code (*mp_reseal_fn)(void *arg, const mp_sealed_text *text, const char **out,
+                                mp_error *err);
+
+/* Inside a transaction: gives every sealed text a new form. Reads every event. */
+mp_code mp_store_reseal(mp_store *store, mp_reseal_fn fn, void *arg, mp_error *err);
+
 /* ---- engines: who holds leases -------------------------------------------------------------- */
 
 typedef struct mp_engine_identity {

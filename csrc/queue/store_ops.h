@@ -23,6 +23,8 @@
                int64_t *now_ms, mp_error *err), (store, boot, boot_ms, wall_ms, now_ms, err)) \
   CALL(seal, (mp_store *store, mp_buf *out, mp_error *err), (store, out, err)) \
   CALL(set_seal, (mp_store *store, const char *text, mp_error *err), (store, text, err)) \
+  CALL(reseal, (mp_store *store, mp_reseal_fn fn, void *arg, mp_error *err), \
+       (store, fn, arg, err)) \
   CALL(engine_leave, (mp_store *store, int64_t id, mp_error *err), (store, id, err)) \
   CALL(engine_reap, (mp_store *store, int64_t self, const char *host, int64_t now_ms, \
                      int64_t stale_ms, int64_t *released, mp_error *err), \

@@ -135,6 +135,24 @@ function hooks:close(seconds)
   return self._engine:close(seconds)
 end
 
+--- Seals the secrets of a store with another key. Nothing may have the store open. Where the key is in its file, the new one
+-- takes its place there; where it is in MOONPOST_KEY, options.key must be given, and be set there afterwards.
+---@param source string|table as for moonpost.open
+---@param options? { key: string? } the base64 of 32 bytes; without it one is made
+---@return { webhooks: integer, texts: integer }|nil counts what was sealed anew: definitions of webhooks, and header fields of
+-- single events
+---@return string? message
+---@return string? code EINVAL, ENOENT (there is no store), EBUSY (it is open), EKEY (the present key is not the store's;
+-- nothing was changed)
+function moonpost.rekey(source, options)
+  local conf, message, code = config.load(source)
+  if not conf then return nil, message, code end
+  local count, texts
+  count, texts, code = core.rekey(settings.of(conf, moonpost._VERSION), options and options.key)
+  if not count then return nil, texts, code end
+  return { webhooks = count, texts = texts }
+end
+
 --- Compiles models once, for many calls of sanitize.
 ---@param source string|table a folder's path, a table of settings by name, or Strapi's resolved models
 ---@param options? { privateAttributes: string[]? } names that are private in every model

@@ -162,6 +162,8 @@ local function new_parser()
   json_flag(parser:command("init", "Write a commented config, a model and a script folder."))
     :argument("dir", "The folder, made if it is missing.")
   json_flag(parser:command("check", "Check a config, offline.")):argument("file", "The config file.")
+  on_config(parser:command("rekey", "Seal the store's secrets with another key: $MOONPOST_NEW_KEY, or one that is made. Stop what uses "
+    .. "the store first."))
   local emit = on_store(parser:command("emit", "Emit an event and show its deliveries."))
   emit:argument("event", "Its type, such as entry.create.")
   emit:option("--model", "The entry's model.")
@@ -221,7 +223,7 @@ function cli.main(argv)
     return 2
   end
   local ok, message, code
-  if args.command == "init" or args.command == "check" then
+  if args.command == "init" or args.command == "check" or args.command == "rekey" then
     ok, message, code = project[args.command](args)
   elseif args.command == "listen" then
     ok, message, code = listen(args)

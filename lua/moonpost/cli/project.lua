@@ -1,6 +1,7 @@
---- moonpost init and moonpost check: work on files, open no store.
+--- moonpost init, check and rekey: start no engine.
 local config = require "moonpost.config"
 local core = require "moonpost.core"
+local moonpost = require "moonpost"
 local output = require "moonpost.cli.output"
 local templates = require "moonpost.cli.templates"
 
@@ -61,6 +62,19 @@ function project.check(args)
   else
     for _, line in ipairs(config.describe(loaded)) do output.line(line) end
     output.line "ok"
+  end
+  return true
+end
+
+function project.rekey(args)
+  local result, message, code = moonpost.rekey(args.config or os.getenv "MOONPOST_CONFIG" or "config/server.lua",
+    { key = os.getenv "MOONPOST_NEW_KEY" })
+  if not result then return nil, message, code end
+  if args.json then
+    output.json(result)
+  else
+    output.line(("sealed anew: %d webhooks, and the header fields of %d events"):format(result.webhooks, result.texts))
+    if os.getenv "MOONPOST_KEY" then output.line "from now on MOONPOST_KEY must be what MOONPOST_NEW_KEY is" end
   end
   return true
 end
