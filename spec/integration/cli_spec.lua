@@ -375,4 +375,15 @@ describe("the command moonpost", function()
     assert.truthy(out:find "did you mean 'read'")
     assert.equal(2, select(2, moonpost("token", "add", "--name", "x")))
   end)
+
+  it("completes for shells", function()
+    for _, name in ipairs { "bash", "zsh", "fish" } do
+      local text = ok("completion", name)
+      assert.truthy(text:find("deliveries", 1, true) and text:find("replay", 1, true), name)
+    end
+    local file = dir .. "/completion"
+    temp.write(file, ok("completion", "bash"))
+    local output, code = shell.run("bash -n " .. shell.quote(file))
+    assert.equal(0, code, output)
+  end)
 end)

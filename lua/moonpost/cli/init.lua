@@ -178,6 +178,7 @@ local function new_parser()
   add_tokens(parser)
   add_listen(parser)
   on_store(parser:command("stats", "Count what is in the store."))
+  parser:add_complete_command()
   return parser
 end
 
