@@ -73,6 +73,14 @@ static mp_code then_reload(mp_engine *e, mp_call *call, mp_error *err) {
   return code == MP_OK ? run_webhook(e, call, err) : code;
 }
 
+/* A script that a webhook comes to name is there; one that is gone since holds its deliveries. */
+static mp_code check_script(mp_engine *e, const mp_webhook *now, const mp_webhook *before,
+                            mp_error *err) {
+  if (!now->script) return MP_OK;
+  if (before && before->script && strcmp(before->script, now->script) == 0) return MP_OK;
+  return mp_script_find(e, now->script, err);
+}
+
 static mp_code run_create(mp_engine *e, mp_call *call, mp_error *err) {
   int64_t now = mp_wall_ms();
   mp_webhook_row row = {.name = call->name,
@@ -83,6 +91,7 @@ static mp_code run_create(mp_engine *e, mp_call *call, mp_error *err) {
   mp_webhook *webhook = NULL;
   mp_code code = mp_webhook_new(e->settings, &row, &webhook, err); /* a bad one stays outside */
 
+  if (code == MP_OK) code = check_script(e, webhook, NULL, err);
   mp_webhook_unref(webhook);
   if (code == MP_OK) code = mp_registry_insert(e, &row, err);
   call->id = row.id;
@@ -108,6 +117,7 @@ static mp_code run_update(mp_engine *e, mp_call *call, mp_error *err) {
   mp_code code = check_writable(e, call->id, err);
 
   if (code == MP_OK) code = mp_webhook_new(e->settings, &row, &webhook, err);
+  if (code == MP_OK) code = check_script(e, webhook, webhook_of(e, call->id), err);
   if (code == MP_OK) {
     code = mp_registry_write(e, webhook, &row, webhook_of(e, call->id)->enabled, err);
   }

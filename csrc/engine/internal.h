@@ -247,6 +247,8 @@ mp_code mp_scripted_release(mp_engine *engine, const mp_list *news, mp_error *er
 mp_code mp_script_start(mp_engine *engine, mp_error *err);
 /* Everything is given back; stop: and the thread ends. Any thread. */
 void mp_script_stop(mp_engine *engine, bool stop);
+/* Is there a file of such a script? MP_EINVAL: none. Store thread. */
+mp_code mp_script_find(const mp_engine *engine, const char *name, mp_error *err);
 void mp_script_join(mp_engine *engine);
 bool mp_script_routes(const mp_engine *engine, const mp_event_row *row);
 bool mp_script_applies(const mp_engine *engine, const mp_delivery *delivery);

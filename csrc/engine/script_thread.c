@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/internal.h"
 #include "engine/scripts.h"
@@ -92,8 +93,8 @@ bool mp_script_applies(const mp_engine *engine, const mp_delivery *delivery) {
   const mp_event_row *row = &delivery->event->row;
 
   if (delivery->lane->webhook_id == MP_ROUTING) return true;
-  return engine->scripting &&
-         mp_scripts_apply(engine->scripting->scripts, delivery->webhook->script, row->type,
+  if (!engine->scripting) return delivery->webhook->script != NULL;
+  return mp_scripts_apply(engine->scripting->scripts, delivery->webhook->script, row->type,
                           row->model, mp_report_is(row->type));
 }
 
@@ -250,6 +251,21 @@ static void free_thread(mp_script_thread *t) {
   mp_script_news_free(&t->news);
   pthread_mutex_destroy(&t->lock);
   free(t);
+}
+
+mp_code mp_script_find(const mp_engine *engine, const char *name, mp_error *err) {
+  const char *in = engine->settings->scripts.folder;
+  char path[4096];
+
+  if (!in) {
+    return mp_fail(err, MP_EINVAL,
+                   "webhook.script: the config has no webhooks.scripts, the folder of scripts");
+  }
+  if (snprintf(path, sizeof path, "%s/%s.lua", in, name) >= (int)sizeof path ||
+      access(path, R_OK) != 0) {
+    return mp_fail(err, MP_EINVAL, "webhook.script: expected a script, %s is not there", path);
+  }
+  return MP_OK;
 }
 
 /* A webhook that is kept in the config names a script that is there. */

@@ -4,6 +4,7 @@
  *
  * What always holds: an outcome may be gone through more than once, for a transaction that failed
  * is made again. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -238,23 +239,39 @@ mp_code mp_scripted_recall(mp_engine *engine, mp_delivery *delivery, const char 
 
 /* ---- handing over --------------------------------------------------------------------------- */
 
+/* The config names no scripts any more. Events that wait to be routed go by subscription; what a
+ * script was to change must not go without it. */
+static void settle_unscripted(mp_delivery *d) {
+  mp_result failure = {.at_ms = mp_wall_ms(), .error_class = "script"};
+  char why[256];
+
+  d->scripted = mp_scripted_new();
+  if (!d->scripted) return; /* it is given back */
+  if (d->lane->webhook_id == MP_ROUTING) {
+    d->scripted->verdict = MP_VERDICT_ROUTED;
+    return;
+  }
+  snprintf(why, sizeof why, "%.100s.lua: the config has no webhooks.scripts, the folder of scripts",
+           d->webhook->script);
+  failure.error = why;
+  mp_delivery_record(d, &failure);
+  d->scripted->verdict = MP_VERDICT_HELD;
+}
+
 void mp_lease_hand(mp_engine *engine, mp_list *leased) {
-  mp_list to_scripts = {0}, to_send = {0}, unrouted = {0};
+  mp_list to_scripts = {0}, to_send = {0}, unscripted = {0};
 
   for (mp_node *n; (n = mp_list_pop(leased)) != NULL;) {
     mp_delivery *d = MP_CONTAINER(n, mp_delivery, node);
     if (d->scripted || !mp_script_applies(engine, d))
       mp_list_push(&to_send, n);
     else
-      mp_list_push(engine->scripting ? &to_scripts : &unrouted, n);
+      mp_list_push(engine->scripting ? &to_scripts : &unscripted, n);
   }
   if (to_scripts.head) mp_script_hand(engine, &to_scripts);
   mp_delivery_hand(engine, &to_send);
-  /* Routings that wait from a time when there were scripts: the subscriptions stand. */
-  for (mp_node *n; (n = mp_list_pop(&unrouted)) != NULL;) {
-    mp_delivery *d = MP_CONTAINER(n, mp_delivery, node);
-    d->scripted = mp_scripted_new();
-    if (d->scripted) d->scripted->verdict = MP_VERDICT_ROUTED;
+  for (mp_node *n; (n = mp_list_pop(&unscripted)) != NULL;) {
+    settle_unscripted(MP_CONTAINER(n, mp_delivery, node));
     mp_list_push(&engine->taken_scripted, n);
   }
 }
