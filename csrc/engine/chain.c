@@ -185,16 +185,21 @@ static mp_code take_body(walk *w, const char *script, bool text) {
 
 /* ---- one script ----------------------------------------------------------------------------- */
 
-static void note(mp_script_slot *slot, const mp_script_use *use, mp_code code) {
-  slot->calls++;
-  slot->cpu_us += use->cpu_us;
-  if (code != MP_OK) slot->errors++;
+static void note(mp_script_slot *slot, mp_script_phase phase, const mp_script_use *use,
+                 mp_code code) {
+  mp_script_sum *sum = &slot->sums[phase];
+
+  sum->calls++;
+  sum->cpu_us += use->cpu_us;
+  sum->instructions += use->instructions;
+  if (use->memory > sum->memory) sum->memory = use->memory;
+  if (code != MP_OK) sum->errors++;
 }
 
 static mp_code filter(walk *w, mp_script_slot *slot, bool *keep) {
   mp_script_use use = {0};
   mp_code code = w->chain->ops->filter(slot->script, &w->event, &w->webhook, keep, &use, &w->err);
-  note(slot, &use, code);
+  note(slot, MP_PHASE_FILTER, &use, code);
   return code;
 }
 
@@ -215,7 +220,7 @@ static mp_code transform(walk *w, mp_script_slot *slot) {
   if (code == MP_OK && changed) code = take_body(w, slot->name, m->content_type.len > 0);
   if (code == MP_OK) code = take_headers(w, slot->name, &headers);
   if (code == MP_OK) w->json = m->content_type.len == 0;
-  note(slot, &use, code);
+  note(slot, MP_PHASE_TRANSFORM, &use, code);
   mp_buf_free(&headers);
   return code;
 }
@@ -328,7 +333,7 @@ static mp_code route(walk *w) {
     code = usable(w, slot);
     if (code != MP_OK) break;
     code = ops->route(slot->script, &w->event, &w->made->names, &use, &w->err);
-    note(slot, &use, code);
+    note(slot, MP_PHASE_ROUTE, &use, code);
     count_failure(w, slot, code);
     if (code == MP_OK && w->made->names.len > 0) break;
   }

@@ -239,12 +239,27 @@ void mp_scripts_reload(mp_scripts *scripts, bool all, mp_list *news, mp_buf *out
   mp_buf_free(&failed);
 }
 
+static mp_script_sum sum_of(const mp_script_slot *slot) {
+  mp_script_sum all = {0};
+
+  for (int i = 0; i < MP_PHASES; i++) {
+    const mp_script_sum *one = &slot->sums[i];
+    all.calls += one->calls;
+    all.errors += one->errors;
+    all.cpu_us += one->cpu_us;
+    all.instructions += one->instructions;
+    if (one->memory > all.memory) all.memory = one->memory;
+  }
+  return all;
+}
+
 void mp_scripts_describe(mp_scripts *scripts, mp_buf *out) {
   const mp_script_chain *c = &scripts->chain;
 
   mp_buf_add_char(out, '[');
   for (size_t i = 0; i < c->count; i++) {
     const mp_script_slot *slot = c->slots[i];
+    mp_script_sum sum = sum_of(slot);
     if (i) mp_buf_add_char(out, ',');
     mp_buf_add_char(out, '{');
     mp_answer_string(out, "name", slot->name);
@@ -252,9 +267,11 @@ void mp_scripts_describe(mp_scripts *scripts, mp_buf *out) {
     if (slot->script) mp_answer_string(out, "version", c->ops->hash(slot->script));
     mp_answer_flag(out, "paused", slot->paused);
     mp_answer_string(out, "error", slot->error);
-    mp_answer_number(out, "calls", slot->calls);
-    mp_answer_number(out, "errors", slot->errors);
-    mp_answer_number(out, "cpu_ms", slot->cpu_us / 1000);
+    mp_answer_number(out, "calls", sum.calls);
+    mp_answer_number(out, "errors", sum.errors);
+    mp_answer_number(out, "cpu_ms", sum.cpu_us / 1000);
+    mp_answer_number(out, "instructions", sum.instructions);
+    mp_answer_number(out, "memory", (int64_t)sum.memory);
     mp_buf_add_char(out, '}');
   }
   mp_buf_add_char(out, ']');

@@ -45,7 +45,8 @@ mp_code mp_scripts_need(mp_scripts *scripts, const char *name, mp_error *err);
 void mp_scripts_reload(mp_scripts *scripts, bool all, mp_list *news, mp_buf *out);
 void mp_script_news_free(mp_list *news);
 
-/* Every script as JSON: name, global, version, paused, error, calls, errors, cpu_ms. */
+/* Every script as JSON: name, global, version, paused, error, calls, errors, cpu_ms, instructions,
+ * memory. */
 void mp_scripts_describe(mp_scripts *scripts, mp_buf *out);
 
 /* Runs the delivery, or the routing, through its scripts: sets what it has in scripted, and its
@@ -54,6 +55,19 @@ bool mp_scripts_run(mp_scripts *scripts, mp_delivery *delivery);
 
 /* ---- for chain.c ---------------------------------------------------------------------------- */
 
+typedef enum mp_script_phase {
+  MP_PHASE_ROUTE,
+  MP_PHASE_FILTER,
+  MP_PHASE_TRANSFORM,
+  MP_PHASES
+} mp_script_phase;
+
+/* What the calls of a phase came to. */
+typedef struct mp_script_sum {
+  int64_t calls, errors, cpu_us, instructions;
+  size_t memory; /* the most that one of them had */
+} mp_script_sum;
+
 typedef struct mp_script_slot {
   char *name;
   bool global;
@@ -61,7 +75,7 @@ typedef struct mp_script_slot {
   char *error;       /* why the file as it is cannot be loaded; NULL: it is loaded */
   int failures;      /* in a row */
   bool paused;
-  int64_t calls, errors, cpu_us; /* of all its versions */
+  mp_script_sum sums[MP_PHASES]; /* of all its versions */
 } mp_script_slot;
 
 typedef struct mp_script_chain {
