@@ -25,6 +25,8 @@ static const struct {
     [MP_ETIMEDOUT] = {"ETIMEDOUT", "timeout"},
     [MP_ECLOSED] = {"ECLOSED", "closed"},
     [MP_EFORK] = {"EFORK", "opened in another process"},
+    [MP_ESIGNATURE] = {"ESIGNATURE", "wrong signature"},
+    [MP_EEXPIRED] = {"EEXPIRED", "expired"},
 };
 
 const char *mp_code_name(mp_code code) {
