@@ -4,85 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/read.h"
 #include "http/url.h"
-#include "payload/json_reader.h"
 #include "payload/json_writer.h"
 
 #define MAX_CONCURRENCY 1000
 #define MAX_DELAYS      100
-#define MAX_SECONDS     (30.0 * 24 * 60 * 60)
 #define MIN_RATE        0.001 /* a second */
 #define MAX_RATE        100000.0
 #define MAX_BURST       100000
-
-/* ---- reading values ------------------------------------------------------------------------- */
-
-static bool no_memory(mp_json *j) {
-  mp_json_fail(j, "out of memory");
-  j->err->code = MP_ENOMEM;
-  return false;
-}
-
-/* What the reader says: the definition is wrong, or there was no memory to read it. */
-static mp_code reader_failure(const mp_error *why, mp_error *err) {
-  return mp_fail(err, why->code == MP_ENOMEM ? MP_ENOMEM : MP_EINVAL, "%s", why->message);
-}
-
-/* A string without NULs, malloc'd. */
-static bool read_string(mp_json *j, char **out) {
-  mp_buf text;
-  bool ok;
-
-  mp_buf_init(&text, MP_BUF_NO_LIMIT);
-  ok = mp_json_string(j, &text);
-  if (ok && text.len > 0 && memchr(text.data, '\0', text.len)) ok = mp_json_fail(j, "a NUL");
-  mp_buf_add_char(&text, '\0');
-  if (ok && text.failed != MP_OK) ok = no_memory(j);
-  if (ok) {
-    free(*out);
-    *out = mp_buf_take(&text, NULL);
-  }
-  mp_buf_free(&text);
-  return ok;
-}
-
-static bool read_number(mp_json *j, double least, double most, double *out) {
-  mp_span raw;
-  char text[32];
-
-  *out = 0;
-  if (mp_json_type_of(j) != MP_JSON_NUMBER) return mp_json_fail(j, "expected a number");
-  if (!mp_json_scalar(j, &raw)) return false;
-  if (raw.len >= sizeof text) return mp_json_fail(j, "a number that is too long");
-  memcpy(text, raw.data, raw.len);
-  text[raw.len] = '\0';
-  *out = strtod(text, NULL);
-  if (*out < least || *out > most) {
-    return mp_json_fail(j, "expected a number between %g and %g", least, most);
-  }
-  return true;
-}
-
-static bool read_milliseconds(mp_json *j, int64_t *out) {
-  double seconds;
-  if (!read_number(j, 0.001, MAX_SECONDS, &seconds)) return false;
-  *out = (int64_t)(seconds * 1000 + 0.5);
-  return true;
-}
-
-static bool begin_list(mp_json *j) {
-  if (mp_json_type_of(j) != MP_JSON_ARRAY) return mp_json_fail(j, "expected a list");
-  return mp_json_begin_array(j);
-}
 
 static bool read_header(mp_json *j, mp_headers *headers) {
   char *pair[2] = {NULL, NULL};
   mp_error why = {0};
   int n = 0;
-  bool ok = begin_list(j);
+  bool ok = mp_read_list(j);
 
   while (ok && mp_json_next_element(j)) {
-    ok = n < 2 ? read_string(j, &pair[n]) : mp_json_fail(j, "expected a name and a value");
+    ok = n < 2 ? mp_read_string(j, &pair[n]) : mp_json_fail(j, "expected a name and a value");
     n++;
   }
   ok = ok && !j->failed && (n == 2 || mp_json_fail(j, "expected a name and a value"));
@@ -90,20 +29,16 @@ static bool read_header(mp_json *j, mp_headers *headers) {
                 MP_OK) {
     ok = mp_json_fail(j, "%s", why.message);
   }
-  if (ok && mp_headers_set(headers, pair[0], pair[1], &why) != MP_OK) ok = no_memory(j);
+  if (ok && mp_headers_set(headers, pair[0], pair[1], &why) != MP_OK) ok = mp_read_no_memory(j);
   free(pair[0]);
   free(pair[1]);
   return ok;
 }
 
-static bool is(mp_span key, const char *name) {
-  return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
-}
-
 /* ---- reading fields ------------------------------------------------------------------------- */
 
 static bool read_headers(mp_json *j, mp_headers *headers) {
-  if (!begin_list(j)) return false;
+  if (!mp_read_list(j)) return false;
   while (mp_json_next_element(j)) {
     if (!read_header(j, headers)) return false;
   }
@@ -118,7 +53,7 @@ mp_code mp_webhook_headers(const char *json, mp_headers *out, mp_error *err) {
   read_headers(&j, out);
   mp_json_end(&j);
   mp_json_free(&j);
-  return j.failed ? reader_failure(&why, err) : MP_OK;
+  return j.failed ? mp_read_failure(&why, err) : MP_OK;
 }
 
 const mp_header *mp_webhook_headers_write(const mp_headers *headers, mp_buf *out) {
@@ -145,21 +80,8 @@ static void subscribe(const mp_settings *s, const char *pattern, mp_webhook *w) 
   }
 }
 
-static bool read_strings(mp_json *j, char ***list, size_t *count) {
-  if (!begin_list(j)) return false;
-  while (mp_json_next_element(j)) {
-    char **longer = realloc(*list, (*count + 1) * sizeof *longer);
-    if (!longer) return no_memory(j);
-    *list = longer;
-    longer[*count] = NULL;
-    if (!read_string(j, &longer[*count])) return false;
-    ++*count;
-  }
-  return !j->failed;
-}
-
 static bool read_events(mp_json *j, const mp_settings *s, mp_webhook *w) {
-  bool ok = read_strings(j, &w->patterns, &w->pattern_count);
+  bool ok = mp_read_strings(j, &w->patterns, &w->pattern_count);
 
   w->has_events = true;
   for (size_t i = 0; i < w->pattern_count; i++)
@@ -171,14 +93,14 @@ static bool read_schedule(mp_json *j, mp_webhook *w) {
   int64_t *delays = calloc(MAX_DELAYS, sizeof *delays);
   size_t count = 0;
 
-  if (!delays) return no_memory(j);
+  if (!delays) return mp_read_no_memory(j);
   free(w->own_delays);
   w->own_delays = delays;
-  if (!begin_list(j)) return false;
+  if (!mp_read_list(j)) return false;
   while (mp_json_next_element(j)) {
     double seconds;
     if (count == MAX_DELAYS) return mp_json_fail(j, "more than %d retries", MAX_DELAYS);
-    if (!read_number(j, 0, MAX_SECONDS, &seconds)) return false;
+    if (!mp_read_number(j, 0, MP_READ_MAX_SECONDS, &seconds)) return false;
     delays[count++] = (int64_t)(seconds * 1000 + 0.5);
   }
   w->retry = (mp_retry){.delays_ms = delays, .count = count};
@@ -189,14 +111,13 @@ static bool read_rate(mp_json *j, mp_webhook *w) {
   double per_second = 0, burst = 1;
   mp_span key;
 
-  if (mp_json_type_of(j) != MP_JSON_OBJECT) return mp_json_fail(j, "expected an object");
-  if (!mp_json_begin_object(j)) return false;
+  if (!mp_read_object(j)) return false;
   while (mp_json_next_key(j, &key)) {
     bool ok;
-    if (is(key, "perSecond"))
-      ok = read_number(j, MIN_RATE, MAX_RATE, &per_second);
-    else if (is(key, "burst"))
-      ok = read_number(j, 1, MAX_BURST, &burst);
+    if (mp_read_is(key, "perSecond"))
+      ok = mp_read_number(j, MIN_RATE, MAX_RATE, &per_second);
+    else if (mp_read_is(key, "burst"))
+      ok = mp_read_number(j, 1, MAX_BURST, &burst);
     else
       ok = mp_json_skip(j, NULL);
     if (!ok) return false;
@@ -207,23 +128,10 @@ static bool read_rate(mp_json *j, mp_webhook *w) {
   return true;
 }
 
-/* The index of the string among the words (NULL ends them). */
-static bool read_word(mp_json *j, const char *const *words, int *out) {
-  char *text = NULL;
-  bool ok = mp_json_type_of(j) == MP_JSON_STRING ? read_string(j, &text)
-                                                 : mp_json_fail(j, "expected a string");
-
-  for (*out = 0; ok && words[*out] && strcmp(words[*out], text) != 0;)
-    ++*out;
-  if (ok && !words[*out]) ok = mp_json_fail(j, "expected another word than '%s'", text);
-  free(text);
-  return ok;
-}
-
 static bool read_order(mp_json *j, mp_webhook *w) {
   static const char *const words[] = {"none", "webhook", "key", NULL};
   int order;
-  if (!read_word(j, words, &order)) return false;
+  if (!mp_read_word(j, words, &order)) return false;
   w->order = (mp_order)order;
   return true;
 }
@@ -231,7 +139,7 @@ static bool read_order(mp_json *j, mp_webhook *w) {
 static bool read_on_enable(mp_json *j, mp_webhook *w) {
   static const char *const words[] = {"send", "discard", NULL};
   int choice;
-  if (!read_word(j, words, &choice)) return false;
+  if (!mp_read_word(j, words, &choice)) return false;
   w->discard = choice == 1;
   return true;
 }
@@ -239,19 +147,19 @@ static bool read_on_enable(mp_json *j, mp_webhook *w) {
 static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span key) {
   double n;
 
-  if (is(key, "url")) return read_string(j, &w->url);
-  if (is(key, "headers")) return read_headers(j, &w->headers);
-  if (is(key, "events")) return read_events(j, s, w);
-  if (is(key, "models")) return read_strings(j, &w->models, &w->model_count);
-  if (is(key, "script")) return read_string(j, &w->script);
-  if (is(key, "timeout")) return read_milliseconds(j, &w->timeout_ms);
-  if (is(key, "connectTimeout")) return read_milliseconds(j, &w->connect_timeout_ms);
-  if (is(key, "retrySchedule")) return read_schedule(j, w);
-  if (is(key, "rate")) return read_rate(j, w);
-  if (is(key, "order")) return read_order(j, w);
-  if (is(key, "on_enable")) return read_on_enable(j, w);
-  if (is(key, "concurrency")) {
-    if (!read_number(j, 1, MAX_CONCURRENCY, &n)) return false;
+  if (mp_read_is(key, "url")) return mp_read_string(j, &w->url);
+  if (mp_read_is(key, "headers")) return read_headers(j, &w->headers);
+  if (mp_read_is(key, "events")) return read_events(j, s, w);
+  if (mp_read_is(key, "models")) return mp_read_strings(j, &w->models, &w->model_count);
+  if (mp_read_is(key, "script")) return mp_read_string(j, &w->script);
+  if (mp_read_is(key, "timeout")) return mp_read_milliseconds(j, &w->timeout_ms);
+  if (mp_read_is(key, "connectTimeout")) return mp_read_milliseconds(j, &w->connect_timeout_ms);
+  if (mp_read_is(key, "retrySchedule")) return read_schedule(j, w);
+  if (mp_read_is(key, "rate")) return read_rate(j, w);
+  if (mp_read_is(key, "order")) return read_order(j, w);
+  if (mp_read_is(key, "on_enable")) return read_on_enable(j, w);
+  if (mp_read_is(key, "concurrency")) {
+    if (!mp_read_number(j, 1, MAX_CONCURRENCY, &n)) return false;
     w->concurrency = (int)n;
     return true;
   }
@@ -266,16 +174,13 @@ static mp_code read_definition(const mp_settings *s, mp_webhook *w, mp_error *er
   mp_code code;
 
   mp_json_init(&j, w->definition, strlen(w->definition), "webhook", &why);
-  if (mp_json_type_of(&j) == MP_JSON_OBJECT) {
-    mp_json_begin_object(&j);
+  if (mp_read_object(&j)) {
     while (mp_json_next_key(&j, &key) && read_field(&j, s, w, key))
       continue;
     mp_json_end(&j);
-  } else {
-    mp_json_fail(&j, "expected an object");
   }
   mp_json_free(&j);
-  if (j.failed) return reader_failure(&why, err);
+  if (j.failed) return mp_read_failure(&why, err);
   if (!w->url) return mp_fail(err, MP_EINVAL, "webhook.url: expected a URL, got none");
   if (!w->has_events) return mp_fail(err, MP_EINVAL, "webhook.events: expected a list, got none");
   code = mp_url_check(w->url, err);
