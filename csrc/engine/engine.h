@@ -18,9 +18,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "engine/event.h"
+#include "engine/mailbox.h"
 #include "engine/settings.h"
-
-typedef struct mp_engine mp_engine;
 
 /* Opens the store and starts the threads. A store that is open in this process already gives the
  * same engine again (with one more reference) when the settings' fingerprints agree, MP_EBUSY when
@@ -53,6 +52,12 @@ void mp_engine_count_dropped(mp_engine *engine, int64_t keys);
  * passed: they may be stored yet), MP_ECLOSED, MP_EFORK. */
 mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *existing,
                        mp_error *err);
+
+/* The same without waiting: returns MP_OK once they are handed over; what came of them will be in
+ * the mailbox, under this ticket, whatever it is. Errors: those of before the hand-over, and
+ * MP_EAGAIN as well when too many results of the mailbox were not taken. */
+mp_code mp_engine_emit_later(mp_engine *engine, mp_list *events, mp_mailbox *mailbox,
+                             int64_t *ticket, mp_error *err);
 
 /* Waits until nothing accepted is waiting for a first or due attempt. MP_ETIMEDOUT. */
 mp_code mp_engine_wait(mp_engine *engine, int64_t timeout_ms, mp_error *err);

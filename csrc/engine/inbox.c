@@ -26,11 +26,34 @@ static bool wait_done(mp_engine *e, const mp_ticket *ticket, int64_t timeout_ms)
   return true;
 }
 
+/* What is in the place of a result was not told: it is given back. */
 static void free_emit(mp_emit *emit) {
   for (mp_node *n; (n = mp_list_pop(&emit->events)) != NULL;) {
     mp_event_unref(MP_CONTAINER(n, mp_event, node));
   }
+  if (emit->result) mp_mailbox_cancel(emit->mailbox, emit->result);
   free(emit);
+}
+
+/* Frees emits that nobody waits for, after telling the hosts that want to hear of them: those of
+ * one mailbox at once, so that it rings once. */
+static void tell_and_free(mp_list *emits) {
+  mp_list results = {0};
+  mp_mailbox *mailbox = NULL;
+
+  for (mp_node *n; (n = mp_list_pop(emits)) != NULL;) {
+    mp_emit *emit = MP_CONTAINER(n, mp_emit, node);
+    if (emit->result) {
+      if (results.head && emit->mailbox != mailbox) mp_mailbox_post(mailbox, &results);
+      mailbox = emit->mailbox;
+      emit->result->existing = emit->existing;
+      emit->result->error = emit->ticket.error;
+      mp_list_push(&results, &emit->result->node);
+      emit->result = NULL;
+    }
+    free_emit(emit);
+  }
+  if (results.head) mp_mailbox_post(mailbox, &results);
 }
 
 void mp_emits_complete(mp_engine *engine, mp_list *emits, mp_code code, const mp_error *err) {
@@ -48,9 +71,7 @@ void mp_emits_complete(mp_engine *engine, mp_list *emits, mp_code code, const mp
   }
   pthread_cond_broadcast(&engine->done);
   pthread_mutex_unlock(&engine->lock);
-  for (mp_node *n; (n = mp_list_pop(&abandoned)) != NULL;) {
-    free_emit(MP_CONTAINER(n, mp_emit, node));
-  }
+  tell_and_free(&abandoned);
 }
 
 /* With the lock held. One emit always fits into an empty inbox. */
@@ -66,31 +87,33 @@ static mp_code check_room(const mp_engine *e, const mp_emit *emit, mp_error *err
   return mp_fail(err, MP_EAGAIN, "inbox full");
 }
 
-mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *existing,
-                       mp_error *err) {
-  mp_engine *e = engine;
+/* Takes the events. NULL: there is no memory. */
+static mp_emit *new_emit(mp_list *events, mp_error *err) {
   mp_emit *emit = calloc(1, sizeof *emit);
-  mp_code code;
-  bool wake;
 
   if (!emit) {
     for (mp_node *n; (n = mp_list_pop(events)) != NULL;) {
       mp_event_unref(MP_CONTAINER(n, mp_event, node));
     }
-    return mp_fail(err, MP_ENOMEM, "out of memory");
+    mp_fail(err, MP_ENOMEM, "out of memory");
+    return NULL;
   }
   mp_list_append(&emit->events, events);
   for (mp_node *n = emit->events.head; n; n = n->next) {
     emit->bytes += MP_CONTAINER(n, mp_event, node)->row.body_len;
   }
-  emit->no_wait = !wait;
-  emit->ticket.abandoned = !wait;
-  code = mp_engine_check(e, err);
+  return emit;
+}
+
+/* The emit is the store thread's afterwards when it is abandoned; it is gone when this fails. */
+static mp_code hand_over(mp_engine *e, mp_emit *emit, mp_error *err) {
+  mp_code code = mp_engine_check(e, err);
+  bool wake;
+
   if (code != MP_OK) {
     free_emit(emit);
     return code;
   }
-
   pthread_mutex_lock(&e->lock);
   code = check_room(e, emit, err);
   if (code != MP_OK) {
@@ -103,12 +126,24 @@ mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *e
   e->inbox_bytes += emit->bytes;
   mp_list_push(&e->emits, &emit->node);
   wake = mp_must_wake(e);
-  if (!wait) { /* the store thread frees it */
-    pthread_mutex_unlock(&e->lock);
-    if (wake) mp_watch_ring(e->watch);
-    return MP_OK;
-  }
+  pthread_mutex_unlock(&e->lock);
   if (wake) mp_watch_ring(e->watch);
+  return MP_OK;
+}
+
+mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *existing,
+                       mp_error *err) {
+  mp_engine *e = engine;
+  mp_emit *emit = new_emit(events, err);
+  mp_code code;
+
+  if (!emit) return MP_ENOMEM;
+  emit->no_wait = !wait;
+  emit->ticket.abandoned = !wait;
+  code = hand_over(e, emit, err);
+  if (code != MP_OK || !wait) return code;
+
+  pthread_mutex_lock(&e->lock);
   if (!wait_done(e, &emit->ticket, e->settings->emit_timeout_ms)) {
     emit->ticket.abandoned = true;
     pthread_mutex_unlock(&e->lock);
@@ -121,6 +156,24 @@ mp_code mp_engine_emit(mp_engine *engine, mp_list *events, bool wait, int64_t *e
   code = emit->ticket.error.code;
   free_emit(emit);
   return code;
+}
+
+mp_code mp_engine_emit_later(mp_engine *engine, mp_list *events, mp_mailbox *mailbox,
+                             int64_t *ticket, mp_error *err) {
+  mp_emit *emit = new_emit(events, err);
+  mp_code code;
+
+  if (!emit) return MP_ENOMEM;
+  emit->ticket.abandoned = true;
+  emit->mailbox = mailbox;
+  code = mp_mailbox_claim(mailbox, &emit->result, err);
+  if (code != MP_OK) {
+    if (code == MP_EAGAIN) atomic_fetch_add(&engine->rejected, 1);
+    free_emit(emit);
+    return code;
+  }
+  *ticket = emit->result->ticket;
+  return hand_over(engine, emit, err);
 }
 
 void mp_call_free(mp_call *call) {

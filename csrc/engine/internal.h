@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/lane.h"
 #include "engine/log.h"
+#include "engine/mailbox.h"
 #include "engine/secret.h"
 #include "engine/watch.h"
 #include "http/client.h"
@@ -36,7 +37,9 @@ typedef struct mp_emit {
   mp_list events; /* of mp_event */
   size_t bytes;
   bool no_wait;
-  int64_t existing; /* see mp_engine_emit */
+  int64_t existing;       /* see mp_engine_emit */
+  mp_mailbox *mailbox;    /* where the result goes; NULL: nowhere */
+  mp_emit_result *result; /* its place there */
 } mp_emit;
 
 /* Anything else that a host asks of the store thread. */
@@ -120,21 +123,22 @@ struct mp_engine {
   int refs;
 
   pthread_mutex_t lock;
-  pthread_cond_t done;  /* hosts: some ticket is done, or the phase changed */
-  mp_list emits;        /* lock; of mp_emit */
-  mp_list calls;        /* lock; of mp_call */
-  mp_list finished;     /* lock; of mp_delivery, outcomes from the delivery thread */
-  mp_list scripted;     /* lock; of mp_delivery, from the script thread */
-  mp_list script_news;  /* lock; of mp_script_news */
-  size_t inbox_count;   /* lock; events handed over and not yet committed */
-  size_t inbox_bytes;   /* lock */
-  mp_phase phase;       /* lock */
-  bool asleep;          /* lock; the store thread needs the bell to hear of something */
-  int64_t close_at;     /* lock; monotonic ms at which requests under way are cut off */
-  bool cut_off;         /* lock; they were */
-  mp_error start_error; /* lock */
-  mp_list reports;      /* lock; of mp_report, the latest */
-  int64_t report_count; /* lock; of all times */
+  pthread_cond_t done;   /* hosts: some ticket is done, or the phase changed */
+  mp_list emits;         /* lock; of mp_emit */
+  mp_list calls;         /* lock; of mp_call */
+  mp_list finished;      /* lock; of mp_delivery, outcomes from the delivery thread */
+  mp_list scripted;      /* lock; of mp_delivery, from the script thread */
+  mp_list script_news;   /* lock; of mp_script_news */
+  size_t inbox_count;    /* lock; events handed over and not yet committed */
+  size_t inbox_bytes;    /* lock */
+  mp_phase phase;        /* lock */
+  bool asleep;           /* lock; the store thread needs the bell to hear of something */
+  int64_t close_at;      /* lock; monotonic ms at which requests under way are cut off */
+  bool cut_off;          /* lock; they were */
+  mp_error start_error;  /* lock */
+  mp_list reports;       /* lock; of mp_report, the latest */
+  int64_t report_count;  /* lock; of all times */
+  mp_mailbox *mailboxes; /* lock; those of its hosts (mailbox.c) */
 
   /* store thread */
   mp_watch *watch; /* its bell: any thread */
@@ -202,6 +206,9 @@ void mp_call_free(mp_call *call);
 void mp_call_complete(mp_engine *engine, mp_call *call, mp_code code, const mp_error *err);
 /* Completes every emit in the list with the same outcome, and gives back their room. */
 void mp_emits_complete(mp_engine *engine, mp_list *emits, mp_code code, const mp_error *err);
+
+/* mailbox.c: with the engine's lock held: there is a new report. */
+void mp_mailboxes_ring(mp_engine *engine);
 
 /* upkeep.c: joins the store and sees who else is on it; leaves it; does what is due beside the
  * work; when is that? */

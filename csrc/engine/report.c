@@ -138,6 +138,7 @@ void mp_reports_keep(mp_engine *engine, mp_list *reports) {
   }
   while (engine->reports.count > MAX_KEPT)
     mp_list_push(&old, mp_list_pop(&engine->reports));
+  mp_mailboxes_ring(engine);
   pthread_mutex_unlock(&engine->lock);
   mp_reports_free(&old);
 }

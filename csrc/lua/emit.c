@@ -27,6 +27,7 @@ typedef struct emission {
   const char *slot;      /* "entry", "media", or NULL for neither */
   const mp_model *model; /* NULL: none */
   int64_t created_ms;
+  bool later;
   mp_emit_options options;
 } emission;
 
@@ -261,13 +262,22 @@ void mp_lua_drop_events(mp_lua_handle *handle) {
   }
 }
 
+/* The events are the engine's now, whatever it answers. */
+static mp_code give_away(emission *m, int64_t *existing, int64_t *ticket, mp_error *err) {
+  mp_lua_handle *h = m->handle;
+  mp_list events = {0};
+
+  mp_list_append(&events, &h->events);
+  if (m->later) return mp_engine_emit_later(h->engine, &events, h->mailbox, ticket, err);
+  return mp_engine_emit(h->engine, &events, m->options.wait, existing, err);
+}
+
 /* Pushes the id, or for entries a list of ids. They are made before the events are given away, for
  * making them can raise. */
 static int hand_over(lua_State *L, emission *m, bool many) {
   char id[MP_EVENT_ID_SIZE];
-  mp_list events = {0};
   mp_error err = {0};
-  int64_t existing = 0;
+  int64_t existing = 0, ticket = 0;
   int64_t first = MP_CONTAINER(m->handle->events.head, mp_event, node)->row.id;
   mp_code code;
 
@@ -275,9 +285,12 @@ static int hand_over(lua_State *L, emission *m, bool many) {
     mp_event_id_format(first, id);
     lua_pushstring(L, id);
   }
-  mp_list_append(&events, &m->handle->events); /* they are the engine's now, whatever it answers */
-  code = mp_engine_emit(m->handle->engine, &events, m->options.wait, &existing, &err);
+  code = give_away(m, &existing, &ticket, &err);
   if (code != MP_OK) return mp_lua_fail(L, &err);
+  if (m->later) {
+    lua_pushnumber(L, (lua_Number)ticket);
+    return 2;
+  }
   if (many || !existing) return 1; /* already on the stack */
   mp_event_id_format(existing, id);
   lua_pushstring(L, id);
@@ -354,10 +367,12 @@ int mp_lua_emit(lua_State *L) {
   mp_code code;
 
   mp_lua_drop_events(m.handle);
-  lua_settop(L, 5);
+  lua_settop(L, 6);
   m.created_ms = read_created(L, 5);
+  m.later = lua_toboolean(L, 6);
   luaL_checkstack(L, 20, "too many arguments");
   code = mp_lua_open_engine(m.handle, &err);
+  if (code == MP_OK && m.later) code = mp_lua_mailbox(m.handle, &err);
   if (code == MP_OK && lua_type(L, 2) != LUA_TSTRING) {
     code = mp_fail(&err, MP_EINVAL, "event: expected a string, got %s", luaL_typename(L, 2));
   }
@@ -396,9 +411,11 @@ int mp_lua_emit_json(lua_State *L) {
   mp_code code;
 
   mp_lua_drop_events(m.handle);
-  lua_settop(L, 4);
+  lua_settop(L, 5);
   m.created_ms = read_created(L, 4);
+  m.later = lua_toboolean(L, 5);
   code = mp_lua_open_engine(m.handle, &err);
+  if (code == MP_OK && m.later) code = mp_lua_mailbox(m.handle, &err);
   if (code == MP_OK && lua_type(L, 2) != LUA_TSTRING) {
     code = mp_fail(&err, MP_EINVAL, "expected JSON text, got %s", luaL_typename(L, 2));
   }

@@ -61,9 +61,14 @@ static mp_code read_option(lua_State *L, mp_lua_handle *h, const char *name, mp_
   if (strcmp(name, "idempotency_key") == 0) return read_key(L, name, &o->idempotency_key, err);
   if (strcmp(name, "key") == 0) return read_key(L, name, &o->order_key, err);
   if (strcmp(name, "headers") == 0) return read_headers(L, h, o, err);
-  return mp_fail(err, MP_EINVAL,
-                 "options.%s: unknown option (expected wait, idempotency_key, key or headers)",
-                 name);
+  if (strcmp(name, "done") == 0) { /* called by hooks:poll */
+    if (lua_isfunction(L, -1)) return MP_OK;
+    return mp_fail(err, MP_EINVAL, "options.done: expected a function, got %s",
+                   luaL_typename(L, -1));
+  }
+  return mp_fail(
+      err, MP_EINVAL,
+      "options.%s: unknown option (expected wait, done, idempotency_key, key or headers)", name);
 }
 
 mp_code mp_lua_emit_options(lua_State *L, mp_lua_handle *h, int index, mp_emit_options *o,

@@ -92,6 +92,7 @@ static int rekey(lua_State *L) {
 static mp_code close_handle(lua_State *L, mp_lua_handle *h, int64_t grace_ms, mp_error *err) {
   mp_engine *engine = h->engine;
 
+  if (engine && h->mailbox) mp_mailbox_leave(h->mailbox, engine);
   h->engine = NULL;
   mp_lua_drop_events(h);
   mp_buf_free(&h->body);
@@ -119,7 +120,9 @@ static int close(lua_State *L) {
 }
 
 static int gc(lua_State *L) {
-  close_handle(L, mp_lua_check_handle(L, 1), 0, NULL);
+  mp_lua_handle *h = mp_lua_check_handle(L, 1);
+  close_handle(L, h, 0, NULL);
+  mp_lua_drop_mailbox(h);
   return 0;
 }
 
@@ -413,6 +416,7 @@ void mp_lua_engine(lua_State *L) {
     lua_setfield(L, -2, "__gc");
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
+    luaL_setfuncs(L, mp_lua_mailbox_methods, 0);
     lua_setfield(L, -2, "__index");
   }
   lua_pop(L, 1);

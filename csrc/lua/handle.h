@@ -21,6 +21,8 @@ typedef struct mp_lua_handle {
   mp_buf answer;                   /* scratch for one call's JSON */
   mp_list events;                  /* of mp_event: the emit under way. Those of one that raised an
                                       error go with the next, or with the handle */
+  mp_mailbox *mailbox;             /* NULL until it is needed */
+  mp_list taken;                   /* of mp_emit_result: out of the mailbox, not yet told */
   unsigned warned[MP_WARNED_KEYS]; /* hashes of dropped keys that were warned of; 0: free */
   unsigned warned_count;
 } mp_lua_handle;
@@ -31,12 +33,21 @@ mp_lua_handle *mp_lua_check_handle(lua_State *L, int index);
 /* MP_ECLOSED after close. */
 mp_code mp_lua_open_engine(const mp_lua_handle *handle, mp_error *err);
 
-/* emit.c: handle:emit(event, info, options, created_ms) and handle:emit_json(text, options,
- * created_ms) */
+/* emit.c: handle:emit(event, info, options, created_ms, later) and handle:emit_json(text, options,
+ * created_ms, later). With later they answer the id, or ids, and the ticket under which handle:take
+ * will tell what came of it. */
 int mp_lua_emit(lua_State *L);
 int mp_lua_emit_json(lua_State *L);
 
 void mp_lua_drop_events(mp_lua_handle *handle);
+
+/* mailbox.c: handle:take(), :fd(), :listen() and :accept() */
+extern const luaL_Reg mp_lua_mailbox_methods[];
+
+/* The handle's mailbox, made when there is none. */
+mp_code mp_lua_mailbox(mp_lua_handle *handle, mp_error *err);
+/* Results that were taken, and what is still to come, are nobody's. */
+void mp_lua_drop_mailbox(mp_lua_handle *handle);
 
 /* The sanitizer's callback; arg is the handle. */
 void mp_lua_unknown_key(void *arg, const mp_model *model, const char *key, size_t len);

@@ -10,6 +10,7 @@ local webhooks = require "moonpost.webhooks"
 local deliveries = require "moonpost.deliveries"
 local events = require "moonpost.events"
 local reports = require "moonpost.reports"
+local results = require "moonpost.results"
 local json = require "moonpost.json"
 
 local moonpost = {
@@ -57,19 +58,24 @@ function moonpost.open(source, options)
   self.deliveries = deliveries.new(engine)
   self.events = events.new(engine)
   self._reports = reports.new(engine)
+  self._results = results.new(engine)
   return setmetatable(self, hooks_mt)
 end
 
---- Emits an event. Returns when it is on disk, or with wait = false when it is handed over.
+--- Emits an event. Returns when it is on disk, or with wait = false or done when it is handed over.
 ---@param event string one of the eight, or of the config's webhooks.events
 ---@param info { model: string?, entry: table?, entries: table[]?, media: table? }
----@param options? { wait: boolean?, idempotency_key: string?, key: string? } key: for per-key order;
--- idempotency_key: the same key within 24 hours returns the first id and stores nothing
+---@param options? { wait: boolean?, done: fun(id, message, code)?, idempotency_key: string?, key: string?, headers: table? }
+-- done: called by hooks:poll with what an emit that waits would return, and not called when this one answers nil; key: for
+-- per-key order; idempotency_key: the same key within 24 hours returns the first id and stores nothing; headers: of this
+-- event's requests alone
 ---@return string|string[]|nil id a list of ids for entries (one event each, all in one transaction)
 ---@return string? message
 ---@return string? code EINVAL, EPRIVATE (users are never sent), E2BIG, EAGAIN (inbox full), ENOSPC,
 -- EIO, ETIMEDOUT, ECLOSED, EFORK
 function hooks:emit(event, info, options)
+  local done = type(options) == "table" and options.done
+  if done then return self._results:emit(done, event, info, options, self._clock and self._clock()) end
   return self._engine:emit(event, info, options, self._clock and self._clock())
 end
 
@@ -81,6 +87,8 @@ end
 ---@return string? message
 ---@return string? code
 function hooks:emit_json(text, options)
+  local done = type(options) == "table" and options.done
+  if done then return self._results:emit_json(done, text, options, self._clock and self._clock()) end
   return self._engine:emit_json(text, options, self._clock and self._clock())
 end
 
@@ -116,23 +124,37 @@ function hooks:on(pattern, fn)
   return self._reports:on(pattern, fn)
 end
 
---- Tells the functions of hooks:on what happened since the last poll (of this process's engine: another process that uses
--- the store reports to its own host). It neither waits nor reads the disk.
----@return integer|nil count
----@return integer|string missed more than 256 happened since: so many of the oldest are not told; or the message
+--- Tells what happened since the last poll: first what came of emits with done, then reports to the functions of hooks:on
+-- (of this process's engine: another process that uses the store reports to its own host). It neither waits nor reads the disk.
+---@return integer|nil count results and reports
+---@return integer|string missed more than 256 reports came since: so many of the oldest are not told; or the message
 ---@return string? code
 function hooks:poll()
-  return self._reports:poll()
+  local told = self._results:poll()
+  local count, missed, code = self._reports:poll()
+  if not count then return nil, missed, code end
+  return told + count, missed
+end
+
+--- A descriptor for an event loop: readable when there is something for hooks:poll, until it is polled. It is moonpost's: the
+-- loop neither reads nor closes it.
+---@return integer|nil fd
+---@return string? message
+---@return string? code
+function hooks:fd()
+  return self._engine:fd()
 end
 
 --- Stops the engine: what was handed over is committed, requests under way get the given time, the
--- rest waits in the store for the next start.
+-- rest waits in the store for the next start. Emits with done that were not told of are told.
 ---@param seconds? number default 5
 ---@return true|nil
 ---@return string? message
 ---@return string? code ETIMEDOUT: requests were cut off, and will be made again
 function hooks:close(seconds)
-  return self._engine:close(seconds)
+  local ok, message, code = self._engine:close(seconds)
+  if code ~= "EFORK" then self._results:close() end
+  return ok, message, code
 end
 
 --- Seals the secrets of a store with another key. Nothing may have the store open. Where the key is in its file, the new one
