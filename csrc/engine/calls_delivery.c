@@ -72,6 +72,47 @@ static mp_code run_attempts(mp_engine *e, mp_call *call, mp_error *err) {
   return code;
 }
 
+typedef struct payload {
+  mp_engine *engine;
+  int64_t event_id;
+  mp_buf *out;
+  bool own; /* a script's body is in it */
+} payload;
+
+static mp_code add_output(void *arg, const mp_output_row *row, mp_error *err) {
+  payload *p = arg;
+  mp_engine *e = p->engine;
+  mp_code code;
+
+  p->own = row->body != NULL;
+  if (p->own) mp_answer_text(p->out, "body", row->body, row->body_len);
+  mp_answer_string(p->out, "content_type", row->content_type);
+  if (row->headers) {
+    code = mp_secret_show_event(e->sealer, p->event_id, row->headers, &e->secret, err);
+    if (code != MP_OK) return code;
+    mp_buf_add_str(p->out, p->own || row->content_type ? ",\"headers\":" : "\"headers\":");
+    mp_buf_add_str(p->out, e->secret.data);
+  }
+  return check_out(p->out, err);
+}
+
+static mp_code add_body(void *arg, const mp_event_row *row, mp_error *err) {
+  mp_answer_text(arg, "body", row->body, row->body_len);
+  return check_out(arg, err);
+}
+
+static mp_code run_payload(mp_engine *e, mp_call *call, mp_error *err) {
+  payload p = {.engine = e, .event_id = call->id, .out = &call->out};
+  mp_code code = mp_store_delivery(e->store, call->id, call->id2, pass_over, NULL, err);
+
+  if (code != MP_OK) return code;
+  mp_buf_add_char(&call->out, '{');
+  code = mp_store_output(e->store, call->id, call->id2, add_output, &p, err);
+  if (code == MP_OK && !p.own) code = mp_store_event(e->store, call->id, add_body, &call->out, err);
+  mp_buf_add_char(&call->out, '}');
+  return code;
+}
+
 static mp_code run_resend(mp_engine *e, mp_call *call, mp_error *err) {
   return mp_store_resend(e->store, call->id, call->id2, call->flag, mp_engine_now(e), err);
 }
@@ -100,6 +141,12 @@ mp_code mp_engine_delivery(mp_engine *engine, int64_t event_id, int64_t webhook_
 mp_code mp_engine_attempts(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
                            mp_error *err) {
   mp_call *call = call_of(run_attempts, event_id, webhook_id, err);
+  return call ? mp_call_make(engine, call, out, err) : MP_ENOMEM;
+}
+
+mp_code mp_engine_payload(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
+                          mp_error *err) {
+  mp_call *call = call_of(run_payload, event_id, webhook_id, err);
   return call ? mp_call_make(engine, call, out, err) : MP_ENOMEM;
 }
 

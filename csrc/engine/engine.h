@@ -99,6 +99,10 @@ mp_code mp_engine_delivery(mp_engine *engine, int64_t event_id, int64_t webhook_
                            mp_error *err);
 mp_code mp_engine_attempts(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
                            mp_error *err);
+/* What is sent: "body", "content_type" where it is not JSON, and "headers" ([[name, value], ...])
+ * that scripts added. MP_ENOENT also when its event is forgotten. */
+mp_code mp_engine_payload(mp_engine *engine, int64_t event_id, int64_t webhook_id, mp_buf *out,
+                          mp_error *err);
 /* anew: its scripts are run again; else the bytes they made are sent again. */
 mp_code mp_engine_resend(mp_engine *engine, int64_t event_id, int64_t webhook_id, bool anew,
                          mp_buf *out, mp_error *err);

@@ -77,6 +77,7 @@ typedef struct mp_batch {
   int events;  /* of hosts */
   int rows;    /* deliveries inserted */
   bool reload; /* it changes webhooks */
+  bool told;   /* the log, of an event that went nowhere */
 } mp_batch;
 
 /* One half of the store thread's work, and whether it fails (commit.c). */

@@ -106,7 +106,15 @@ static mp_code end_routing(mp_engine *e, mp_batch *b, mp_delivery *d, mp_error *
   mp_error why;
   mp_code code = mark(e, d, &why);
 
-  if (code == MP_EINVAL) return hold(e, b, d, &why, err);
+  if (code == MP_EINVAL) {
+    char id[MP_EVENT_ID_SIZE];
+    mp_event_id_format(d->event->row.id, id);
+    if (!b->told) { /* no listing has it: it is for no webhook yet */
+      mp_log(e->settings->log_level, MP_LOG_WARN, "%s is held: %s", id, why.message);
+    }
+    b->told = true;
+    return hold(e, b, d, &why, err);
+  }
   return code == MP_OK ? insert_chosen(e, b, d, err) : mp_fail(err, code, "%s", why.message);
 }
 

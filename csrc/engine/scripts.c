@@ -32,6 +32,7 @@ static void free_slot(const mp_script_ops *ops, mp_script_slot *slot) {
   ops->free(slot->script);
   free(slot->name);
   free(slot->error);
+  free(slot->failure);
   free(slot);
 }
 
@@ -97,6 +98,8 @@ static mp_code load(mp_scripts *s, mp_script_slot *slot, mp_error *err) {
   slot->script = script;
   pthread_mutex_unlock(&s->lock);
   s->chain.ops->free(old);
+  free(slot->failure);
+  slot->failure = NULL;
   slot->failures = 0;
   slot->paused = false;
   return MP_OK;
@@ -267,6 +270,7 @@ void mp_scripts_describe(mp_scripts *scripts, mp_buf *out) {
     if (slot->script) mp_answer_string(out, "version", c->ops->hash(slot->script));
     mp_answer_flag(out, "paused", slot->paused);
     mp_answer_string(out, "error", slot->error);
+    mp_answer_string(out, "last_failure", slot->failure);
     mp_answer_number(out, "calls", sum.calls);
     mp_answer_number(out, "errors", sum.errors);
     mp_answer_number(out, "cpu_ms", sum.cpu_us / 1000);

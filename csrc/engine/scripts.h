@@ -45,8 +45,8 @@ mp_code mp_scripts_need(mp_scripts *scripts, const char *name, mp_error *err);
 void mp_scripts_reload(mp_scripts *scripts, bool all, mp_list *news, mp_buf *out);
 void mp_script_news_free(mp_list *news);
 
-/* Every script as JSON: name, global, version, paused, error, calls, errors, cpu_ms, instructions,
- * memory. */
+/* Every script as JSON: name, global, version, paused, error, last_failure, calls, errors, cpu_ms,
+ * instructions, memory. */
 void mp_scripts_describe(mp_scripts *scripts, mp_buf *out);
 
 /* Runs the delivery, or the routing, through its scripts: sets what it has in scripted, and its
@@ -73,6 +73,7 @@ typedef struct mp_script_slot {
   bool global;
   mp_script *script; /* the last good version; NULL: none could be loaded yet */
   char *error;       /* why the file as it is cannot be loaded; NULL: it is loaded */
+  char *failure;     /* the last of this version; NULL: none */
   int failures;      /* in a row */
   bool paused;
   mp_script_sum sums[MP_PHASES]; /* of all its versions */

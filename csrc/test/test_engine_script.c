@@ -54,6 +54,20 @@ static const char *shown(mp_engine *e, int64_t event, int64_t webhook) {
   return text;
 }
 
+/* What is sent to the webhook, likewise. */
+static const char *payload_of(mp_engine *e, int64_t event, int64_t webhook) {
+  static char text[4096];
+  mp_error err = {0};
+  mp_buf out;
+
+  mp_buf_init(&out, sizeof text - 1);
+  if (mp_engine_payload(e, event, webhook, &out, &err) != MP_OK) fail_msg("%s", err.message);
+  memcpy(text, out.data, out.len);
+  text[out.len] = '\0';
+  mp_buf_free(&out);
+  return text;
+}
+
 static const char *scripts_of(mp_engine *e, bool reload) {
   static char text[4096];
   mp_error err = {0};
@@ -116,6 +130,8 @@ static void what_passes_untouched_is_sent_byte_for_byte(void **state) {
   assert_has(shown(e, id, FIRST), "\"state\":\"delivered\"");
   assert_has(shown(e, id, FIRST), "\"scripts\":\"crm@");
   assert_has(last_request(s), "\r\n\r\n{\"event\":\"entry.create\"}");
+  assert_string_equal(payload_of(e, id, FIRST),
+                      "{\"body\":\"{\\\"event\\\":\\\"entry.create\\\"}\"}");
   mp_engine_close(e, 5000, NULL);
   stop_sink(s);
 }
@@ -123,6 +139,7 @@ static void what_passes_untouched_is_sent_byte_for_byte(void **state) {
 static void a_transform_is_sanitized_again_and_adds_headers(void **state) {
   sink *s = start_sink(false);
   mp_engine *e;
+  int64_t id;
   (void)state;
 
   write_script("crm",
@@ -130,11 +147,14 @@ static void a_transform_is_sanitized_again_and_adds_headers(void **state) {
                "headers=[[\"X-Region\",\"eu\"]]");
   e = open_with(scripted_settings(NULL));
   add_hook(e, "a", s->port, ",\"script\":\"crm\"");
-  emit_article(e);
+  id = emit_article(e);
   settle(e);
   assert_has(last_request(s), "\r\n\r\n{\"event\":\"x\",\"entry\":{\"title\":1}}");
   assert_has(last_request(s), "X-Region: eu\r\n");
   assert_has(last_request(s), "Content-Type: application/json\r\n");
+  assert_string_equal(payload_of(e, id, FIRST),
+                      "{\"body\":\"{\\\"event\\\":\\\"x\\\",\\\"entry\\\":{\\\"title\\\":1}}\","
+                      "\"headers\":[[\"X-Region\",\"eu\"]]}");
   mp_engine_close(e, 5000, NULL);
   stop_sink(s);
 }
@@ -209,6 +229,7 @@ static void what_a_script_fails_of_is_held_until_a_new_version(void **state) {
   settle(e);
   assert_has(shown(e, id, FIRST), "\"state\":\"held\"");
   assert_has(shown(e, id, FIRST), "\"class\":\"script\",\"error\":\"crm.lua:3: no city\"");
+  assert_has(scripts_of(e, false), "\"last_failure\":\"crm.lua:3: no city\"");
   write_script("crm", "broken");
   assert_has(scripts_of(e, true), "{\"script\":\"crm\",\"error\":\"crm.lua:1: broken\"}");
   settle(e);
