@@ -1,22 +1,26 @@
-/* The libcurl multi loop. Runs on the delivery thread. libcurl's callbacks touch only their slot;
- * nothing here calls Lua or takes a lock.
+/* Requests on a libcurl multi handle. Runs on the delivery thread. libcurl's callbacks touch only
+ * their slot; nothing here calls Lua or takes a lock.
  *
  * A slot is an easy handle with what one request needs. Slots are pooled: a request sets the few
  * options that differ, and libcurl keeps the connection. */
 #include "http/client.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "http/loop.h"
 #include "http/target.h"
 
 /* A response may be this long before the connection is cut; only its start is kept. Shorter bodies
  * are read to their end, so that the connection can be used again. */
 #define RESPONSE_DRAIN ((size_t)1024 * 1024)
 #define RESPONSE_HEAD  ((size_t)64 * 1024)
+
+#define RETRY_MS 20 /* when there is no memory to go on */
 
 typedef struct slot {
   mp_node node; /* in client->idle, or none while under way */
@@ -41,6 +45,7 @@ typedef struct slot {
 struct mp_client {
   mp_client_options options;
   CURLM *multi;
+  mp_loop *loop;
   mp_list idle;      /* of slots */
   slot *active_head; /* of slots under way */
   int active;
@@ -110,11 +115,21 @@ static slot *new_slot(mp_client *client) {
   SET(CURLOPT_ERRORBUFFER, s->error);
   SET(CURLOPT_PRIVATE, s);
 #undef SET
+  ok = ok && mp_loop_watch(client->loop, s->easy);
   if (!ok) {
     free_slot(s);
     return NULL;
   }
   return s;
+}
+
+static bool make_multi(mp_client *c) {
+  c->multi = curl_multi_init();
+  if (!c->multi) return false;
+  /* Without it the cache follows the number of handles at this moment, and drops connections. */
+  curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)c->options.max_requests);
+  mp_loop_drive(c->loop, c->multi);
+  return true;
 }
 
 mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_error *err) {
@@ -126,34 +141,33 @@ mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_erro
   c = calloc(1, sizeof *c);
   if (!c) return mp_fail(err, MP_ENOMEM, "out of memory");
   c->options = *options;
-  c->multi = curl_multi_init();
-  if (!c->multi) {
-    free(c);
-    return mp_fail(err, MP_ENOMEM, "out of memory");
+  code = mp_loop_new(&c->loop, err);
+  if (code == MP_OK && !make_multi(c)) code = mp_fail(err, MP_ENOMEM, "out of memory");
+  if (code != MP_OK) {
+    mp_client_free(c);
+    return code;
   }
-  /* Without a descriptor for it libcurl goes on silently, and no wake would ever arrive. */
-  if (curl_multi_wakeup(c->multi) != CURLM_OK) {
-    curl_multi_cleanup(c->multi);
-    free(c);
-    return mp_fail(err, MP_EIO, "libcurl did not start: no file descriptor is left");
-  }
-  /* Without it the cache follows the number of handles at this moment, and drops connections. */
-  curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)options->max_requests);
   *out = c;
   return MP_OK;
 }
 
-void mp_client_free(mp_client *client) {
-  mp_node *n;
-  if (!client) return;
-  while ((n = mp_list_pop(&client->idle)) != NULL)
+/* When nothing is under way. */
+static void drop_handles(mp_client *client) {
+  for (mp_node *n; (n = mp_list_pop(&client->idle)) != NULL;)
     free_slot(MP_CONTAINER(n, slot, node));
   curl_multi_cleanup(client->multi);
+  client->multi = NULL;
+}
+
+void mp_client_free(mp_client *client) {
+  if (!client) return;
+  drop_handles(client);
+  mp_loop_free(client->loop);
   free(client);
 }
 
 bool mp_client_room(const mp_client *client) {
-  return client->active < client->options.max_requests;
+  return client->multi && client->active < client->options.max_requests;
 }
 
 int mp_client_active(const mp_client *client) {
@@ -319,12 +333,29 @@ static void complete(slot *s, CURLcode code) {
   end(s, &result);
 }
 
-void mp_client_poll(mp_client *client, int timeout_ms) {
-  CURLMsg *message;
-  int running, queued;
+static void end_all(mp_client *client, const char *error_class, const char *error) {
+  while (client->active_head) {
+    slot *s = client->active_head;
+    mp_result result = {.error_class = error_class, .error = error};
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* Without it, removing the handle waits for its resolver thread. */
+    curl_easy_setopt(s->easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+    end(s, &result);
+  }
+}
 
-  if (timeout_ms > 0) curl_multi_poll(client->multi, NULL, 0, timeout_ms, NULL);
-  curl_multi_perform(client->multi, &running);
+/* libcurl lost track of its requests: they are made again, on a handle of its own. Without memory
+ * for that the next poll tries again. */
+static void start_over(mp_client *client) {
+  end_all(client, "internal", "libcurl ran out of memory");
+  drop_handles(client);
+}
+
+static void take_ended(mp_client *client) {
+  CURLMsg *message;
+  int queued;
+
   while ((message = curl_multi_info_read(client->multi, &queued)) != NULL) {
     CURL *easy = message->easy_handle;
     CURLcode code = message->data.result; /* message is gone once the handle is removed */
@@ -335,18 +366,22 @@ void mp_client_poll(mp_client *client, int timeout_ms) {
   }
 }
 
+void mp_client_poll(mp_client *client, int timeout_ms) {
+  bool ok;
+
+  if (!client->multi && !make_multi(client)) {
+    poll(NULL, 0, timeout_ms < RETRY_MS ? timeout_ms : RETRY_MS);
+    return;
+  }
+  ok = mp_loop_run(client->loop, timeout_ms);
+  take_ended(client);
+  if (!ok) start_over(client);
+}
+
 void mp_client_wake(mp_client *client) {
-  curl_multi_wakeup(client->multi);
+  mp_loop_wake(client->loop);
 }
 
 void mp_client_abort(mp_client *client) {
-  while (client->active_head) {
-    slot *s = client->active_head;
-    mp_result result = {.error_class = "aborted", .error = "ended by close"};
-#if LIBCURL_VERSION_NUM >= 0x075700
-    /* Without it, removing the handle waits for its resolver thread. */
-    curl_easy_setopt(s->easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
-    end(s, &result);
-  }
+  end_all(client, "aborted", "ended by close");
 }
