@@ -125,6 +125,7 @@ void mp_answer_attempt(mp_buf *out, int number, const mp_attempt *attempt) {
   if (attempt->response) {
     mp_answer_text(out, "response", attempt->response, attempt->response_len);
   }
+  mp_answer_string(out, "scripts", attempt->script);
   mp_buf_add_char(out, '}');
 }
 

@@ -80,8 +80,9 @@ static mp_code insert_attempt(mp_sqlite *s, const mp_finish *finish, mp_error *e
   mp_code code = mp_sqlite_write(
       s, MP_SQL_ATTEMPT_INSERT,
       "INSERT INTO attempt(event_id, webhook_id, number, at_ms, duration_us, status, error_class, "
-      "error, response) SELECT event_id, webhook_id, attempts_total, ?3, ?4, ?5, ?6, ?7, ?8 "
-      "FROM delivery WHERE event_id = ?1 AND webhook_id = ?2",
+      "error, response, script) "
+      "SELECT event_id, webhook_id, attempts_total, ?3, ?4, ?5, ?6, ?7, ?8, script FROM delivery "
+      "WHERE event_id = ?1 AND webhook_id = ?2",
       &q, err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, finish->event_id);
@@ -158,8 +159,9 @@ static mp_code move_attempt(mp_sqlite *s, int64_t event_id, int64_t webhook_id, 
   sqlite3_stmt *q;
   mp_code code = mp_sqlite_write(
       s, MP_SQL_ATTEMPT_MOVE,
-      "INSERT INTO attempt(event_id, webhook_id, number, at_ms, duration_us, status, response) "
-      "SELECT event_id, webhook_id, attempts_total, at_ms, duration_us, status, response "
+      "INSERT INTO attempt(event_id, webhook_id, number, at_ms, duration_us, status, response, "
+      "script) "
+      "SELECT event_id, webhook_id, attempts_total, at_ms, duration_us, status, response, script "
       "FROM delivery WHERE event_id = ?1 AND webhook_id = ?2 AND at_ms IS NOT NULL",
       &q, err);
   if (code != MP_OK) return code;

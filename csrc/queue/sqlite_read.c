@@ -135,10 +135,12 @@ mp_code mp_sqlite_attempts(mp_store *store, int64_t event_id, int64_t webhook_id
   bool row;
   mp_code code = mp_sqlite_read(
       s, MP_SQL_ATTEMPTS,
-      "SELECT number, at_ms, duration_us, status, error_class, error, response FROM attempt "
+      "SELECT number, at_ms, duration_us, status, error_class, error, response, script "
+      "FROM attempt "
       "WHERE event_id = ?1 AND webhook_id = ?2 "
-      "UNION ALL SELECT attempts_total, at_ms, duration_us, status, NULL, NULL, response "
-      "FROM delivery WHERE event_id = ?1 AND webhook_id = ?2 AND at_ms IS NOT NULL ORDER BY 1",
+      "UNION ALL SELECT attempts_total, at_ms, duration_us, status, NULL, NULL, response, "
+      "script FROM delivery WHERE event_id = ?1 AND webhook_id = ?2 AND at_ms IS NOT NULL ORDER BY "
+      "1",
       &q, err);
 
   if (code != MP_OK) return code;
@@ -153,6 +155,7 @@ mp_code mp_sqlite_attempts(mp_store *store, int64_t event_id, int64_t webhook_id
         .error = mp_sqlite_text(q, 5),
         .response = sqlite3_column_blob(q, 6),
         .response_len = (size_t)sqlite3_column_bytes(q, 6),
+        .script = mp_sqlite_text(q, 7),
     };
     if ((code = fn(arg, sqlite3_column_int(q, 0), &attempt, err)) != MP_OK) {
       mp_sqlite_end(q);

@@ -52,7 +52,7 @@ static const struct {
      "CREATE TABLE attempt("
      "event_id INTEGER NOT NULL, webhook_id INTEGER NOT NULL, number INTEGER NOT NULL, "
      "at_ms INTEGER NOT NULL, duration_us INTEGER NOT NULL, status INTEGER NOT NULL, "
-     "error_class TEXT, error TEXT, response BLOB, "
+     "error_class TEXT, error TEXT, response BLOB, script TEXT, "
      "PRIMARY KEY(event_id, webhook_id, number)) STRICT, WITHOUT ROWID"},
     {"output",
      "CREATE TABLE output("

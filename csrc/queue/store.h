@@ -276,6 +276,7 @@ typedef struct mp_attempt {
   const char *error;       /* a sentence; NULL for none */
   const char *response;    /* the start of the response's body; NULL for none */
   size_t response_len;
+  const char *script; /* of the delivery then: the version of the scripts; the store adds it */
 } mp_attempt;
 
 typedef struct mp_finish {

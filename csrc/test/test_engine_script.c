@@ -374,12 +374,20 @@ static void without_scripts_what_waits_goes_by_subscription(void **state) {
   stop_sink(s);
 }
 
+static int count_of(const char *text, const char *part) {
+  int count = 0;
+  for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
+    count++;
+  return count;
+}
+
 static void a_retry_and_a_resend_send_the_stored_bytes(void **state) {
   sink *s = start_sink(false);
   mp_settings *conf = scripted_settings(NULL);
   mp_engine *e;
   mp_buf out;
   mp_error err = {0};
+  char first[32];
   int64_t id;
   (void)state;
 
@@ -393,6 +401,7 @@ static void a_retry_and_a_resend_send_the_stored_bytes(void **state) {
     usleep(10000);
   settle(e);
   assert_int_equal(atomic_load(&s->requests), 2);
+  snprintf(first, sizeof first, "%.30s", strstr(shown(e, id, FIRST), "\"scripts\":"));
   assert_has(last_request(s), "{\"version\":1}");
   write_script("crm", "transform={\"version\":2}");
   scripts_of(e, true);
@@ -405,6 +414,12 @@ static void a_retry_and_a_resend_send_the_stored_bytes(void **state) {
   settle(e);
   assert_int_equal(atomic_load(&s->requests), 4);
   assert_has(last_request(s), "{\"version\":2}");
+  /* Each attempt names the version that made what it sent. */
+  mp_buf_reset(&out);
+  assert_int_equal(mp_engine_attempts(e, id, FIRST, &out, &err), MP_OK);
+  mp_buf_add_char(&out, '\0');
+  assert_int_equal(count_of(out.data, first), 3);
+  assert_int_equal(count_of(out.data, "\"scripts\":\"crm@"), 4);
   mp_buf_free(&out);
   mp_engine_close(e, 5000, NULL);
   stop_sink(s);
