@@ -401,7 +401,7 @@ static void a_retry_and_a_resend_send_the_stored_bytes(void **state) {
     usleep(10000);
   settle(e);
   assert_int_equal(atomic_load(&s->requests), 2);
-  snprintf(first, sizeof first, "%.30s", strstr(shown(e, id, FIRST), "\"scripts\":"));
+  snprintf(first, sizeof first, "%.24s", strstr(shown(e, id, FIRST), "\"scripts\":"));
   assert_has(last_request(s), "{\"version\":1}");
   write_script("crm", "transform={\"version\":2}");
   scripts_of(e, true);
