@@ -148,7 +148,7 @@ static mp_code configure(mp_sqlite *s, mp_error *err) {
                         "PRAGMA cache_size = -16384;"
                         "PRAGMA secure_delete = FAST;"
                         "PRAGMA synchronous = FULL;"
-                        "PRAGMA wal_autocheckpoint = 4000;"
+                        "PRAGMA wal_autocheckpoint = 2000;"
                         "PRAGMA journal_size_limit = 67108864",
                         err);
 }
