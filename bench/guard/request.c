@@ -24,9 +24,11 @@ static void on_done(void *owner, void *arg, const mp_result *result) {
 
 GUARDED(void *arg, long count) {
   state *s = arg;
+  mp_field id = {"webhook-id", "evt_0000000000000"};
   mp_request request = {.target = s->target,
                         .event = "entry.create",
-                        .id = "evt_0000000000000",
+                        .fields = &id,
+                        .field_count = 1,
                         .body = s->body,
                         .body_len = sizeof s->body};
   mp_error err;

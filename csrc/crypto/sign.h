@@ -67,18 +67,18 @@ typedef struct mp_text {
   size_t len;
 } mp_text;
 
-typedef struct mp_claim {
+typedef struct mp_received {
   mp_text id;
   mp_text timestamp;
   mp_text signatures;
   mp_text body;
-} mp_claim;
+} mp_received;
 
 /* Is one of the signatures right, for one of the secrets or public keys? Takes the same time
  * wherever a wrong one differs. tolerance_s: how far the timestamp may be from now_s, both ways.
  * MP_ESIGNATURE: none is, or a field is missing or malformed; MP_EEXPIRED; MP_EINVAL: a secret is
  * none; MP_ENOMEM. */
-mp_code mp_verify(const char *const *secrets, size_t count, const mp_claim *claim,
+mp_code mp_verify(const char *const *secrets, size_t count, const mp_received *received,
                   int64_t tolerance_s, int64_t now_s, mp_error *err);
 
 #endif

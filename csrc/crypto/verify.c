@@ -28,7 +28,7 @@ static mp_code wrong(const char *message, mp_error *err) {
   return mp_fail(err, MP_ESIGNATURE, "%s", message);
 }
 
-static mp_code check_fields(const mp_claim *c, mp_error *err) {
+static mp_code check_fields(const mp_received *c, mp_error *err) {
   if (!c->id.data) return wrong("webhook-id: expected the header field, got none", err);
   if (!c->timestamp.data) {
     return wrong("webhook-timestamp: expected the header field, got none", err);
@@ -89,13 +89,13 @@ static bool next(const mp_text *field, const version *v, size_t *at, const char 
 
 /* ---- one secret ----------------------------------------------------------------------------- */
 
-static bool sum(mp_mac *mac, const mp_claim *c, unsigned char out[MP_SHA256_SIZE]) {
+static bool sum(mp_mac *mac, const mp_received *c, unsigned char out[MP_SHA256_SIZE]) {
   return mp_mac_begin(mac) && mp_mac_add(mac, c->id.data, c->id.len) && mp_mac_add(mac, ".", 1) &&
          mp_mac_add(mac, c->timestamp.data, c->timestamp.len) && mp_mac_add(mac, ".", 1) &&
          mp_mac_add(mac, c->body.data, c->body.len) && mp_mac_end(mac, out);
 }
 
-static mp_code try_secret(const char *secret, const mp_claim *c, bool *right, mp_error *err) {
+static mp_code try_secret(const char *secret, const mp_received *c, bool *right, mp_error *err) {
   unsigned char expected[MP_SHA256_SIZE];
   char text[48];
   const char *given;
@@ -120,7 +120,7 @@ static mp_code try_secret(const char *secret, const mp_claim *c, bool *right, mp
 
 /* ---- one public key ------------------------------------------------------------------------- */
 
-static mp_code signed_text(const mp_claim *c, mp_buf *out, mp_error *err) {
+static mp_code signed_text(const mp_received *c, mp_buf *out, mp_error *err) {
   mp_buf_add(out, c->id.data, c->id.len);
   mp_buf_add_char(out, '.');
   mp_buf_add(out, c->timestamp.data, c->timestamp.len);
@@ -147,7 +147,7 @@ static mp_code check_one(EVP_PKEY *key, const mp_buf *text, const char *given, b
   return ready ? MP_OK : mp_fail(err, MP_ENOMEM, "out of memory");
 }
 
-static mp_code try_public_key(const char *public_key, const mp_claim *c, bool *right,
+static mp_code try_public_key(const char *public_key, const mp_received *c, bool *right,
                               mp_error *err) {
   const char *given;
   size_t at = 0;
@@ -171,20 +171,20 @@ static mp_sign_kind kind_of(const char *secret) {
   return strncmp(secret, "whpk_", 5) == 0 ? MP_SIGN_PUBLIC_KEY : MP_SIGN_SECRET;
 }
 
-mp_code mp_verify(const char *const *secrets, size_t count, const mp_claim *claim,
+mp_code mp_verify(const char *const *secrets, size_t count, const mp_received *received,
                   int64_t tolerance_s, int64_t now_s, mp_error *err) {
   bool right = false;
   mp_code code = MP_OK;
 
   for (size_t i = 0; i < count && code == MP_OK; i++) /* one's own mistake is told first */
     code = mp_sign_check(secrets[i], kind_of(secrets[i]), "secret", err);
-  if (code == MP_OK) code = check_fields(claim, err);
-  if (code == MP_OK) code = check_time(&claim->timestamp, tolerance_s, now_s, err);
+  if (code == MP_OK) code = check_fields(received, err);
+  if (code == MP_OK) code = check_time(&received->timestamp, tolerance_s, now_s, err);
   for (size_t i = 0; i < count && code == MP_OK && !right; i++) {
     if (kind_of(secrets[i]) == MP_SIGN_PUBLIC_KEY)
-      code = try_public_key(secrets[i], claim, &right, err);
+      code = try_public_key(secrets[i], received, &right, err);
     else
-      code = try_secret(secrets[i], claim, &right, err);
+      code = try_secret(secrets[i], received, &right, err);
   }
   if (code != MP_OK || right) return code;
   return wrong("webhook-signature: none of the signatures is right", err);

@@ -50,7 +50,8 @@ static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error 
                                .timeout_ms = w->timeout_ms,
                                .connect_timeout_ms = w->connect_timeout_ms,
                                .proxy = s->proxy,
-                               .user_agent = s->user_agent};
+                               .user_agent = s->user_agent,
+                               .own_names = {w->signing.body_header}};
   mp_code code = MP_OK;
 
   if (!w->target) code = mp_target_new(&options, &w->target, err);
@@ -71,12 +72,25 @@ static mp_code use_output(const mp_scripted *output, mp_request *request, mp_hea
   return mp_webhook_headers(output->headers.data, headers, err);
 }
 
+/* Each attempt is signed anew, for the time is signed too (Standard Webhooks 1.0.0). */
+static mp_code sign(mp_webhook *w, const char *id, mp_request *request, mp_signed *out,
+                    mp_error *err) {
+  mp_message message = {
+      .id = id, .at_ms = mp_wall_ms(), .body = request->body, .body_len = request->body_len};
+  mp_code code = mp_signing_sign(&w->signing, &message, out, err);
+
+  request->fields = out->fields;
+  request->field_count = out->count;
+  return code;
+}
+
 /* Starts the delivery's request, or gives it an outcome at once. */
 static bool start(mp_engine *e, mp_delivery *d) {
   const mp_event_row *row = &d->event->row;
   char id[MP_EVENT_ID_SIZE];
-  mp_request request = {.event = row->type, .id = id, .body = row->body, .body_len = row->body_len};
+  mp_request request = {.event = row->type, .body = row->body, .body_len = row->body_len};
   mp_headers headers;
+  mp_signed signed_fields;
   mp_error err;
   mp_code code = target_of(e, d->webhook, &request.target, &err);
 
@@ -88,6 +102,7 @@ static bool start(mp_engine *e, mp_delivery *d) {
     request.headers = &headers;
   }
   if (code == MP_OK && d->scripted) code = use_output(d->scripted, &request, &headers, &err);
+  if (code == MP_OK) code = sign(d->webhook, id, &request, &signed_fields, &err);
   if (code == MP_OK) code = mp_client_start(e->client, &request, d, &err);
   mp_headers_free(&headers);
   if (code != MP_OK) {

@@ -158,6 +158,9 @@ static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span 
   if (mp_read_is(key, "rate")) return read_rate(j, w);
   if (mp_read_is(key, "order")) return read_order(j, w);
   if (mp_read_is(key, "on_enable")) return read_on_enable(j, w);
+  if (mp_read_is(key, "secrets")) return mp_signing_read_secrets(j, &w->signing);
+  if (mp_read_is(key, "signingKey")) return mp_signing_read_key(j, &w->signing);
+  if (mp_read_is(key, "hubSignature")) return mp_signing_read_hub(j, &w->signing);
   if (mp_read_is(key, "concurrency")) {
     if (!mp_read_number(j, 1, MAX_CONCURRENCY, &n)) return false;
     w->concurrency = (int)n;
@@ -185,6 +188,10 @@ static mp_code read_definition(const mp_settings *s, mp_webhook *w, mp_error *er
   if (!w->has_events) return mp_fail(err, MP_EINVAL, "webhook.events: expected a list, got none");
   code = mp_url_check(w->url, err);
   if (code != MP_OK) return code;
+  if (w->signing.body_header && mp_headers_get(&w->headers, w->signing.body_header)) {
+    return mp_fail(err, MP_EINVAL, "webhook.headers['%s']: is that of hubSignature",
+                   w->signing.body_header);
+  }
   /* What would fail when it is sent fails now. */
   mp_headers_init(&merged);
   code = mp_headers_merge(&s->default_headers, &w->headers, s->events[0], &merged, err);
@@ -241,9 +248,11 @@ void mp_webhook_unref(mp_webhook *webhook) {
   free(w->patterns);
   free(w->script);
   mp_headers_free(&w->headers);
+  mp_signing_free(&w->signing);
   mp_target_free(w->target);
   free(w->models);
   free(w->name);
+  if (w->definition) explicit_bzero(w->definition, strlen(w->definition)); /* it holds secrets */
   free(w->definition);
   free(w->url);
   free(w->wants);

@@ -9,6 +9,7 @@
 
 #include "engine/report.h"
 #include "engine/settings.h"
+#include "engine/signing.h"
 #include "http/client.h"
 #include "queue/retry.h"
 #include "queue/store.h"
@@ -30,6 +31,7 @@ typedef struct mp_webhook {
   char *definition; /* the JSON it was made from */
   char *url;
   mp_headers headers;
+  mp_signing signing;
   bool has_events;
   bool *wants; /* for each of the settings' event types */
   bool wants_reports[MP_REPORT_KINDS];
@@ -53,7 +55,8 @@ typedef struct mp_webhook {
  *   { "url": "...", "headers": [["Name", "value"], ...], "events": ["entry.*", ...],
  *     "models": ["uid", ...]?, "timeout": seconds?, "connectTimeout": seconds?, "concurrency": n?,
  *     "retrySchedule": [seconds, ...]?, "rate": { "perSecond": n, "burst": n? }?,
- *     "order": "none" | "webhook" | "key"?, "on_enable": "send" | "discard"?, "script": "name"? }
+ *     "order": "none" | "webhook" | "key"?, "on_enable": "send" | "discard"?, "script": "name"?,
+ *     "secrets"?, "signingKey"?, "hubSignature"? (engine/signing.h) }
  * with what is absent taken from the settings (which must outlive the webhook). Other keys are
  * passed over: a newer moonpost may have written them. MP_EINVAL, MP_ENOMEM. */
 mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, mp_webhook **out,

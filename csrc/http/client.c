@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "http/loop.h"
@@ -30,9 +31,9 @@ typedef struct slot {
   void *arg;
   int64_t at_ms;
   int64_t at_mono_us;
-  struct curl_slist id_line;    /* first in the list; its tail is the target's, shared */
-  struct curl_slist *own_lines; /* the tail of a request with fields of its own; NULL: none */
-  char id_text[80];
+  struct curl_slist fields[MP_REQUEST_FIELDS]; /* first in the list; its tail is the target's */
+  mp_buf field_text;                           /* theirs */
+  struct curl_slist *own_lines; /* the tail of a request with headers of its own; NULL: none */
   size_t head_bytes;
   bool head_complete; /* of the last response head: the empty line after it came */
   size_t body_bytes;
@@ -81,6 +82,7 @@ static size_t on_head(char *bytes, size_t size, size_t n, void *arg) {
 static void free_slot(slot *s) {
   if (!s) return;
   curl_easy_cleanup(s->easy);
+  mp_buf_free(&s->field_text);
   free(s->response);
   free(s);
 }
@@ -91,6 +93,7 @@ static slot *new_slot(mp_client *client) {
 
   if (!s) return NULL;
   s->client = client;
+  mp_buf_init(&s->field_text, MP_BUF_NO_LIMIT);
   s->easy = curl_easy_init();
   s->response = malloc(client->options.response_keep + 1);
   if (!s->easy || !s->response) {
@@ -179,6 +182,26 @@ static void drop_own_lines(slot *s) {
   s->own_lines = NULL;
 }
 
+/* Puts the request's own fields before the lines. NULL when out of memory. */
+static struct curl_slist *put_fields(slot *s, const mp_request *request, struct curl_slist *lines) {
+  char *at;
+
+  mp_buf_reset(&s->field_text);
+  for (size_t i = 0; i < request->field_count; i++) {
+    mp_buf_add_str(&s->field_text, request->fields[i].name);
+    mp_buf_add_str(&s->field_text, ": ");
+    mp_buf_add(&s->field_text, request->fields[i].value, strlen(request->fields[i].value) + 1);
+  }
+  if (s->field_text.failed != MP_OK) return NULL;
+  at = s->field_text.data;
+  for (size_t i = 0; i < request->field_count; i++) {
+    s->fields[i].data = at;
+    s->fields[i].next = i + 1 < request->field_count ? &s->fields[i + 1] : lines;
+    at += strlen(at) + 1;
+  }
+  return request->field_count ? s->fields : lines;
+}
+
 static bool prepare(slot *s, const mp_request *request) {
   const mp_target *t = request->target;
   struct curl_slist *lines;
@@ -190,13 +213,8 @@ static bool prepare(slot *s, const mp_request *request) {
   } else {
     lines = mp_target_lines(request->target, request->event);
   }
+  if (lines) lines = put_fields(s, request, lines);
   ok = lines != NULL;
-  if (request->id) {
-    snprintf(s->id_text, sizeof s->id_text, "webhook-id: %s", request->id);
-    s->id_line.data = s->id_text;
-    s->id_line.next = lines;
-    lines = &s->id_line;
-  }
 #define SET(option, value) ok = ok && curl_easy_setopt(s->easy, option, value) == CURLE_OK
   SET(CURLOPT_URL, NULL); /* else a handle used before keeps the last request's */
   SET(CURLOPT_CURLU, t->url);

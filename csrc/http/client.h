@@ -12,6 +12,9 @@
 #include "base/error.h"
 #include "http/headers.h"
 
+#define MP_OWN_NAMES      2
+#define MP_REQUEST_FIELDS 5
+
 typedef struct mp_client mp_client;
 typedef struct mp_target mp_target;
 
@@ -25,6 +28,9 @@ typedef struct mp_target_options {
   int64_t connect_timeout_ms;
   const char *proxy;      /* NULL: none, whatever the environment says */
   const char *user_agent; /* when no header sets one */
+  /* Names that each request has fields of its own for (mp_request's), besides those that are always
+   * reserved: such a field of the defaults, the webhook or an event is left out. */
+  const char *own_names[MP_OWN_NAMES];
 } mp_target_options;
 
 /* Where and how one webhook's requests go, prepared once: the parsed URL, and the merged header
@@ -34,10 +40,17 @@ void mp_target_free(mp_target *target); /* NULL-safe; not while a request uses i
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
+/* A header field that is moonpost's own. Neither part is empty. */
+typedef struct mp_field {
+  const char *name;
+  const char *value;
+} mp_field;
+
 typedef struct mp_request {
   mp_target *target;
-  const char *event; /* X-Strapi-Event */
-  const char *id;    /* webhook-id (Standard Webhooks 1.0.0); NULL: none is sent */
+  const char *event;      /* X-Strapi-Event */
+  const mp_field *fields; /* sent before all others; copied */
+  size_t field_count;     /* at most MP_REQUEST_FIELDS */
   const mp_headers
       *headers; /* of this request alone: over the defaults, under the webhook's own; NULL: none */
   const char *content_type; /* NULL: JSON */

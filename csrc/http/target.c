@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static mp_code copy_headers(mp_headers *to, const mp_headers *from, mp_error *err) {
   mp_code code = MP_OK;
@@ -26,6 +27,7 @@ static bool is_tls(CURLU *url) {
 mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_error *err) {
   mp_target *t = calloc(1, sizeof *t);
   mp_code code = MP_ENOMEM;
+  bool copied = true;
 
   *out = NULL;
   if (!t) return mp_fail(err, MP_ENOMEM, "out of memory");
@@ -36,7 +38,11 @@ mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_erro
   t->proxy = strdup(options->proxy ? options->proxy : "");
   t->user_agent = strdup(options->user_agent);
   t->url = curl_url();
-  if (!t->proxy || !t->user_agent || !t->url) {
+  for (int i = 0; i < MP_OWN_NAMES && options->own_names[i]; i++) {
+    t->own_names[i] = strdup(options->own_names[i]);
+    copied = copied && t->own_names[i];
+  }
+  if (!copied || !t->proxy || !t->user_agent || !t->url) {
     mp_fail(err, MP_ENOMEM, "out of memory");
     goto out;
   }
@@ -75,6 +81,8 @@ void mp_target_free(mp_target *target) {
   curl_url_cleanup(target->url);
   free(target->proxy);
   free(target->user_agent);
+  for (int i = 0; i < MP_OWN_NAMES; i++)
+    free(target->own_names[i]);
   free(target);
 }
 
@@ -97,17 +105,25 @@ struct curl_slist *mp_target_add_line(struct curl_slist *list, const char *name,
   return longer;
 }
 
-static struct curl_slist *merge(const mp_headers *defaults, const mp_headers *own,
-                                const char *event, const char *content_type) {
+static bool is_own(const mp_target *t, const char *name) {
+  for (int i = 0; i < MP_OWN_NAMES && t->own_names[i]; i++) {
+    if (strcasecmp(name, t->own_names[i]) == 0) return true;
+  }
+  return false;
+}
+
+static struct curl_slist *merge(const mp_target *t, const mp_headers *defaults, const char *event,
+                                const char *content_type) {
   struct curl_slist *lines = NULL;
   mp_headers merged;
 
   mp_headers_init(&merged);
-  if (mp_headers_merge(defaults, own, event, &merged, NULL) == MP_OK &&
+  if (mp_headers_merge(defaults, &t->headers, event, &merged, NULL) == MP_OK &&
       (!content_type || mp_headers_set(&merged, "Content-Type", content_type, NULL) == MP_OK)) {
     /* libcurl would wait for a 100 Continue before bodies over 1 MiB. */
     lines = curl_slist_append(NULL, "Expect:");
     for (size_t i = 0; lines && i < merged.count; i++) {
+      if (is_own(t, merged.items[i].name)) continue;
       lines = mp_target_add_line(lines, merged.items[i].name, merged.items[i].value);
     }
   }
@@ -122,7 +138,7 @@ struct curl_slist *mp_target_lines(mp_target *target, const char *event) {
   for (entry = target->by_event; entry; entry = entry->next) {
     if (strcmp(entry->event, event) == 0) return entry->lines;
   }
-  lines = merge(&target->defaults, &target->headers, event, NULL);
+  lines = merge(target, &target->defaults, event, NULL);
   entry = lines ? malloc(sizeof *entry + strlen(event) + 1) : NULL;
   if (!entry) {
     curl_slist_free_all(lines);
@@ -143,7 +159,7 @@ struct curl_slist *mp_target_lines_with(const mp_target *target, const char *eve
   mp_headers_init(&defaults);
   if (copy_headers(&defaults, &target->defaults, NULL) == MP_OK &&
       copy_headers(&defaults, headers, NULL) == MP_OK) {
-    lines = merge(&defaults, &target->headers, event, content_type);
+    lines = merge(target, &defaults, event, content_type);
   }
   mp_headers_free(&defaults);
   return lines;

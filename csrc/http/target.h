@@ -21,6 +21,7 @@ struct mp_target {
   mp_event_lines *by_event; /* at most one an event type */
   char *proxy;
   char *user_agent;
+  char *own_names[MP_OWN_NAMES]; /* NULL: none */
   bool tls;
   long timeout_ms;
   long connect_timeout_ms;

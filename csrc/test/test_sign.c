@@ -159,7 +159,7 @@ static mp_text text_of(const char *text) {
 
 static mp_code verify(const char *secret, const char *id, const char *time, const char *signatures,
                       const char *body, int64_t now, mp_error *err) {
-  mp_claim claim = {text_of(id), text_of(time), text_of(signatures), text_of(body)};
+  mp_received claim = {text_of(id), text_of(time), text_of(signatures), text_of(body)};
   return mp_verify(&secret, 1, &claim, 300, now, err);
 }
 
@@ -219,7 +219,7 @@ static void test_verifies_the_time_both_ways(void **state) {
 
 static void test_verifies_with_any_of_several_secrets(void **state) {
   const char *const secrets[] = {OTHER, PUBLIC, SECRET};
-  mp_claim claim = {text_of(ID), text_of("1614265330"), text_of(V1), text_of(BODY)};
+  mp_received claim = {text_of(ID), text_of("1614265330"), text_of(V1), text_of(BODY)};
   mp_error err = {0};
   (void)state;
 

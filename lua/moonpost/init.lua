@@ -257,6 +257,8 @@ function moonpost.merge_headers(default, own, event)
   return core.merge_headers(default, own, event)
 end
 
+moonpost.verify = require "moonpost.verify"
+
 json.register(core, moonpost.array_mt)
 
 return moonpost

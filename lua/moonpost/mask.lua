@@ -1,4 +1,4 @@
---- What is not for everybody's eyes: header values, and the user name and password of a URL.
+--- What is not for everybody's eyes: header values, the user name and password of a URL, and what requests are signed with.
 local mask = {}
 
 local LISTS = { "events", "models", "retrySchedule" }
@@ -32,6 +32,85 @@ function mask.is_masked(value)
   return value:find "^[\32-\126]?[\32-\126]?%*%*%*%*$" ~= nil
 end
 
+--- A secret, masked: its kind is left ("whsec_****").
+---@param secret string
+---@return string
+function mask.secret(secret)
+  return (secret:match "^wh%l%l%l?_" or "") .. "****"
+end
+
+-- The secrets in tables of a webhook.
+local WITHIN = { hubSignature = { "secret" } }
+
+-- A copy of a table with the masks in it.
+local function masked_within(value, names)
+  local copy = {}
+  for key, item in pairs(value) do copy[key] = item end
+  for _, name in ipairs(names) do
+    if copy[name] then copy[name] = mask.secret(copy[name]) end
+  end
+  return copy
+end
+
+--- Masks what a webhook's requests are signed with.
+---@param webhook moonpost.Webhook changed
+---@return moonpost.Webhook webhook
+function mask.secrets(webhook)
+  webhook.secret = webhook.secret and mask.secret(webhook.secret)
+  webhook.signingKey = webhook.signingKey and mask.secret(webhook.signingKey)
+  if webhook.oldSecrets then
+    local old = {}
+    for i, one in ipairs(webhook.oldSecrets) do old[i] = { secret = mask.secret(one.secret), expires_at = one.expires_at } end
+    webhook.oldSecrets = old
+  end
+  for name, names in pairs(WITHIN) do
+    if webhook[name] then webhook[name] = masked_within(webhook[name], names) end
+  end
+  return webhook
+end
+
+-- A secret that is sent back masked means what is there: is it that?
+local function is_mask_of(value, stored)
+  return type(value) == "string" and type(stored) == "string" and value ~= stored and value == mask.secret(stored)
+end
+
+local function looks_masked(value)
+  return type(value) == "string" and (mask.is_masked(value) or value:find "^wh%l%l%l?_%*%*%*%*$" ~= nil)
+end
+
+local MASKED = "is masked, and not as what is there: write the value itself"
+mask.MASKED = MASKED
+
+--- The fields that somebody sends back, with the secrets that are there for those that are masked as they were shown.
+---@param fields table
+---@param stored moonpost.Webhook? with its secrets in full; nil: there is none
+---@return table|nil fields a copy
+---@return string? message "KEY: ..."
+function mask.restored(fields, stored)
+  local copy = {}
+  stored = stored or {}
+  for key, value in pairs(fields) do copy[key] = value end
+  for _, key in ipairs { "secret", "signingKey" } do
+    if is_mask_of(copy[key], stored[key]) then
+      copy[key] = nil
+    elseif looks_masked(copy[key]) then
+      return nil, key .. ": " .. MASKED
+    end
+  end
+  for key, names in pairs(WITHIN) do
+    local value, old = copy[key], type(stored[key]) == "table" and stored[key] or {}
+    for _, name in ipairs(type(value) == "table" and names or {}) do
+      if is_mask_of(value[name], old[name]) then
+        copy[key] = masked_within(copy[key], {})
+        copy[key][name] = old[name]
+      elseif looks_masked(value[name]) then
+        return nil, ("%s.%s: %s"):format(key, name, MASKED)
+      end
+    end
+  end
+  return copy
+end
+
 --- A copy of a webhook that may be shown.
 ---@param webhook moonpost.Webhook
 ---@param show_secrets boolean? true: nothing is masked
@@ -48,7 +127,8 @@ function mask.webhook(webhook, show_secrets)
   for name, value in pairs(webhook.headers) do
     copy.headers[name] = show_secrets and value or mask.value(value)
   end
-  return copy
+  if copy.oldSecrets then mask.list(copy.oldSecrets) end
+  return show_secrets and copy or mask.secrets(copy)
 end
 
 return mask

@@ -140,6 +140,12 @@ function Webhooks:delete(id)
   return webhook(self.server:data("DELETE", "/admin/webhooks/" .. escaped(id), self:query()))
 end
 
+function Webhooks:rotate_secret(id, options)
+  local query = self:query()
+  query.body = { secret = options.secret, overlap = options.overlap }
+  return webhook(self.server:data("POST", ("/admin/webhooks/%s/rotate-secret"):format(escaped(id)), query))
+end
+
 function Webhooks:trigger(id)
   return self.server:data("POST", ("/admin/webhooks/%s/trigger"):format(escaped(id)))
 end

@@ -1,5 +1,6 @@
 --- From a checked config to the settings that moonpost.core.open takes.
 local core = require "moonpost.core"
+local signing = require "moonpost.signing"
 
 local settings = {}
 
@@ -26,7 +27,7 @@ function settings.definition(webhook)
   for name, value in pairs(webhook) do
     if name ~= "enabled" then definition[name] = LISTS[name] and as_list(value) or value end
   end
-  local text, message, code = core.to_json(definition)
+  local text, message, code = core.to_json(signing.store(definition))
   if not text then error(code == "ENOMEM" and "not enough memory" or message, 0) end -- it was checked before
   return text
 end

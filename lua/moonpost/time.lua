@@ -54,4 +54,12 @@ function time.to_ms(value, where)
     type(value) == "string" and "'" .. value .. "'" or type(value) == "number" and tostring(value) or type(value))
 end
 
+--- "2026-01-10T08:47:36.649Z".
+---@param ms number milliseconds since 1970
+---@return string
+function time.iso8601(ms)
+  local seconds = math.floor(ms / 1000)
+  return ("%s.%03dZ"):format(os.date("!%Y-%m-%dT%H:%M:%S", seconds), math.floor(ms - seconds * 1000))
+end
+
 return time

@@ -2,39 +2,16 @@
 local core = require "moonpost.core"
 local json = require "moonpost.json"
 local reports = require "moonpost.reports"
+local signing = require "moonpost.signing"
 local suggest = require "moonpost.suggest"
+local value_of = require "moonpost.value"
 
 local webhook = {}
 
 local MAX_NAME, MAX_HEADER_BYTES, MAX_SECONDS = 255, 8192, 30 * 24 * 3600
 
-local function type_of(value)
-  if value == json.null then return "null" end
-  return type(value)
-end
-
---- Shows a value in an error text.
-function webhook.shown(value)
-  if type(value) == "string" then return ("string '%s'"):format(#value > 60 and value:sub(1, 60) .. "..." or value) end
-  if type(value) == "number" or type(value) == "boolean" then return ("%s %s"):format(type(value), tostring(value)) end
-  return type_of(value)
-end
-local shown = webhook.shown
-
---- Is it a list 1..n? The number of items, or nil.
-function webhook.list_length(value)
-  if type(value) ~= "table" then return nil end
-  local count = 0
-  for key in pairs(value) do
-    if type(key) ~= "number" then return nil end
-    count = count + 1
-  end
-  for i = 1, count do
-    if value[i] == nil then return nil end
-  end
-  return count
-end
-local list_length = webhook.list_length
+local shown, list_length = value_of.shown, value_of.list_length
+webhook.shown, webhook.list_length = shown, list_length
 
 -- The store keeps definitions as JSON.
 local function is_utf8(text)
@@ -256,6 +233,10 @@ function webhook.one_of(...)
   end
 end
 
+fields.secret = signing.check_secret
+fields.signingKey = signing.check_key
+fields.hubSignature = signing.check_hub
+
 fields.order = webhook.one_of("none", "webhook", "key")
 fields.on_enable = webhook.one_of("send", "discard")
 
@@ -264,7 +245,7 @@ webhook.fields = fields
 
 local OPTIONAL = {
   models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true, order = true,
-  on_enable = true,
+  on_enable = true, secret = true, signingKey = true, hubSignature = true,
 }
 local NAMES = suggest.keys(fields)
 
@@ -307,6 +288,10 @@ function webhook.examine(definition, where, context, options)
     end
     if message then mistakes[#mistakes + 1] = { key, message } end
   end
+  if #mistakes == 0 and result.headers and result.hubSignature then
+    local message = signing.clash(result.headers, result.hubSignature, where)
+    if message then mistakes[1] = { "headers", message } end
+  end
   if #mistakes > 0 then return nil, mistakes end
   if not partial then
     result.headers = result.headers or {}
@@ -317,11 +302,12 @@ end
 
 --- Checks one webhook.
 ---@param definition any { name, url, headers?, events, models?, enabled? (or isEnabled), timeout?, connectTimeout?,
--- concurrency?, retrySchedule?, rate?, order?, on_enable? }
+-- concurrency?, retrySchedule?, rate?, order?, on_enable?, secret?, signingKey?, hubSignature? }
 ---@param where string the place in messages ("webhooks.endpoints[2]")
 ---@param context { events: table<string, boolean>, event_list: string[], model: fun(name: string): string?, string? }
 ---@param options? { partial: boolean? } partial: only the given fields; null takes an optional one away
----@return table|nil normalized headers as an ordered list of pairs, models as uids, events without repetitions
+---@return table|nil normalized headers as an ordered list of pairs, models as uids, events without repetitions, secret as a
+-- list (false: none)
 ---@return string? message of the first mistake
 ---@return string? code EINVAL
 function webhook.check(definition, where, context, options)

@@ -1,8 +1,11 @@
 --- Webhooks: where events are sent. Those of the config are shown beside those of the store, and are
 -- read-only.
+local core = require "moonpost.core"
 local definitions = require "moonpost.webhook"
 local json = require "moonpost.json"
+local mask = require "moonpost.mask"
 local settings = require "moonpost.settings"
+local signing = require "moonpost.signing"
 
 local webhooks = {}
 
@@ -23,8 +26,13 @@ local methods = mt.__index
 ---@field updated_at string ISO 8601
 ---@field left_alone_until string? its receiver asked for time, or keeps failing: nothing is sent before
 ---@field failing_since string? every attempt since then has failed
+---@field secret string? masked; nil: requests are not signed
+---@field oldSecrets { secret: string, expires_at: string? }[]? that sign too, masked
+---@field signingKey string? masked
+---@field publicKey string? of signingKey, for who verifies
+---@field hubSignature { header: string, prefix: string, encoding: "hex"|"base64", secret: string }? secret: masked
 
-local function to_webhook(row)
+local function to_webhook(row, options)
   local webhook = {}
   for name, value in pairs(row.definition) do webhook[name] = value end
   webhook.headers = {}
@@ -33,14 +41,15 @@ local function to_webhook(row)
     "failing_since" } do
     webhook[name] = row[name]
   end
-  return webhook
+  signing.show(webhook)
+  return options and options.show_secrets and webhook or mask.secrets(webhook)
 end
 
-local function one(text, message, code)
+local function one(options, text, message, code)
   local row
   row, message, code = json.answer(text, message, code)
   if not row then return nil, message, code end
-  return to_webhook(row)
+  return to_webhook(row, options)
 end
 
 local function id_text(id)
@@ -49,7 +58,7 @@ end
 
 --- For moonpost.open alone.
 function webhooks.new(engine, config, schema, clock)
-  local context = { events = config.events, event_list = config.event_list }
+  local context = { events = config.events, event_list = config.event_list, makes_keys = true }
   function context.model(name)
     local model, message, code = schema:model(name)
     if not model then return nil, message, code end
@@ -79,42 +88,92 @@ end
 -- rate: { perSecond: number, burst: integer? }?, order: "none"|"webhook"|"key"?, on_enable: "send"|"discard"? } rate: attempts
 -- that begin in a second, and (1) at once after a rest; order: one delivery at a time, or one of each emit key, in the order of
 -- the events; on_enable: what becomes of what was held while it was disabled
+--
+-- Requests are signed with a secret that is made, unless secret gives one ("whsec_...", or a list, newest first) or is false;
+-- with signingKey ("whsk_...", or true: one is made) as v1a too; with hubSignature in the older way.
+---@param options? { show_secrets: boolean? } true: what is answered has its secrets in full (here and below)
 ---@return moonpost.Webhook|nil
 ---@return string? message
 ---@return string? code EINVAL
-function methods:create(fields)
+function methods:create(fields, options)
   local webhook, message, code = definitions.check(fields, "webhook", self._context)
   if not webhook then return nil, message, code end
-  return one(self._engine:webhook_create(webhook.name, settings.definition(webhook), webhook.enabled))
+  if webhook.secret == nil then
+    local secret
+    secret, message, code = core.new_secret()
+    if not secret then return nil, message, code end
+    webhook.secret = { secret }
+  end
+  return one(options, self._engine:webhook_create(webhook.name, settings.definition(webhook), webhook.enabled))
 end
 
 ---@param id string
+---@param options? table
 ---@return moonpost.Webhook|nil
 ---@return string? message
 ---@return string? code ENOENT
-function methods:get(id)
-  return one(self._engine:webhook(id_text(id)))
+function methods:get(id, options)
+  return one(options, self._engine:webhook(id_text(id)))
 end
 
+---@param options? table
 ---@return moonpost.Webhook[]|nil in the order they were made
 ---@return string? message
 ---@return string? code
-function methods:list()
+function methods:list(options)
   local rows, message, code = json.answer(self._engine:webhooks())
   if not rows then return nil, message, code end
-  for i, row in ipairs(rows) do rows[i] = to_webhook(row) end
+  for i, row in ipairs(rows) do rows[i] = to_webhook(row, options) end
   return rows
 end
 
---- Changes the given fields; the others stay. A field set to moonpost.null goes back to the config's default.
+--- The secret that signs a webhook's requests, in full: what its receiver must know.
 ---@param id string
----@param fields table as for create, each optional
+---@return string|nil secret
+---@return string? message
+---@return string? code ENOENT: there is no such webhook, or it has no secret
+function methods:secret(id)
+  local webhook, message, code = self:get(id, { show_secrets = true })
+  if not webhook then return nil, message, code end
+  if webhook.secret then return webhook.secret end
+  return nil, ("webhook %s has no secret: its requests are not signed"):format(webhook.id), "ENOENT"
+end
+
+--- Gives a webhook a new secret. For the overlap requests are signed with both, the new one first, so that the receiver can
+-- change at its leisure.
+---@param id string
+---@param options? { secret: string?, overlap: number?, show_secrets: boolean? } secret: else one is made; overlap: seconds up to
+-- 604800 (86400); 0 ends every secret but the new one at once
 ---@return moonpost.Webhook|nil
 ---@return string? message
 ---@return string? code ENOENT, EINVAL, EROFS (the webhook is kept in the config)
-function methods:update(id, fields)
+function methods:rotate_secret(id, options)
+  options = options or {}
   local row, message, code = json.answer(self._engine:webhook(id_text(id)))
   if not row then return nil, message, code end
+  local definition = row.definition
+  local secrets
+  secrets, message, code = signing.rotate(definition.secrets, options)
+  if not secrets then return nil, message, code end
+  definition.secrets = secrets
+  return one(options, self._engine:webhook_update(row.id, definition.name, settings.definition(definition), row.enabled))
+end
+
+--- Changes the given fields; the others stay. A field set to moonpost.null goes back to the config's default; a secret that is
+-- given masked, as it was answered, stays as it is.
+---@param id string
+---@param fields table as for create, each optional; secret takes the place of all that there are (rotate_secret lets them go on)
+---@param options? table
+---@return moonpost.Webhook|nil
+---@return string? message
+---@return string? code ENOENT, EINVAL, EROFS (the webhook is kept in the config)
+function methods:update(id, fields, options)
+  local row, message, code = json.answer(self._engine:webhook(id_text(id)))
+  if not row then return nil, message, code end
+  if type(fields) == "table" then
+    fields, message = mask.restored(fields, to_webhook(row, { show_secrets = true }))
+    if not fields then return nil, "webhook." .. message, "EINVAL" end
+  end
   local changes
   changes, message, code = definitions.check(fields, "webhook", self._context, { partial = true })
   if not changes then return nil, message, code end
@@ -123,18 +182,20 @@ function methods:update(id, fields)
     if value == json.null then value = nil end
     webhook[name] = value
   end
+  if changes.secret == json.null then webhook.secrets = nil end
   local enabled = row.enabled
   if changes.enabled ~= nil then enabled = changes.enabled end
-  return one(self._engine:webhook_update(row.id, webhook.name, settings.definition(webhook), enabled))
+  return one(options, self._engine:webhook_update(row.id, webhook.name, settings.definition(webhook), enabled))
 end
 
 --- Deletes a webhook. What it still had to send becomes dead; its history stays.
 ---@param id string
+---@param options? table
 ---@return moonpost.Webhook|nil the deleted one
 ---@return string? message
 ---@return string? code ENOENT, EROFS
-function methods:delete(id)
-  return one(self._engine:webhook_delete(id_text(id)))
+function methods:delete(id, options)
+  return one(options, self._engine:webhook_delete(id_text(id)))
 end
 
 --- Sends a trigger-test to the webhook, enabled or not, and waits for the answer. Nothing is stored.

@@ -149,4 +149,48 @@ describe("the HTTP API's webhooks", function()
     assert.is_nil(answer.data.statusCode)
     assert.equal("reset", answer.data.error)
   end)
+
+  it("signs with a secret that is masked, rotated, and shown to who may write and asks", function()
+    local secret, key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc="
+    local webhook = create { secret = secret, signingKey = key, hubSignature = { secret = "hush-hush" } }
+    local target = "/admin/webhooks/" .. webhook.id
+    assert.equal("whsec_****", webhook.secret)
+    assert.equal("whsk_****", webhook.signingKey)
+    assert.equal("****", webhook.hubSignature.secret)
+    assert.equal("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=", webhook.publicKey)
+    local _, _, _, text = go("GET", "/admin/webhooks")
+    assert.is_nil(text:find("MfKQ9r8", 1, true) or text:find("6Xb/", 1, true) or text:find("hush", 1, true))
+    local _, answer = go("GET", target .. "?show_secrets=true")
+    assert.same({ secret, key, "hush-hush" }, { answer.data.secret, answer.data.signingKey, answer.data.hubSignature.secret })
+    -- What was shown may be sent back, and a merge patch keeps what it does not name.
+    _, answer = go("GET", target)
+    assert.equal(200, (go("PUT", target, answer.data)))
+    assert.equal(200, (go("PATCH", target, { hubSignature = { header = "X-Sum" }, secret = "whsec_****" })))
+    _, answer = go("GET", target .. "?show_secrets=true")
+    assert.same({ secret, key, "hush-hush", "X-Sum" },
+      { answer.data.secret, answer.data.signingKey, answer.data.hubSignature.secret, answer.data.hubSignature.header })
+    local status
+    status, answer = go("POST", target .. "/rotate-secret?show_secrets=true", { overlap = 60 })
+    assert.equal(200, status)
+    assert.truthy(answer.data.secret:find "^whsec_" and answer.data.secret ~= secret)
+    assert.equal(secret, answer.data.oldSecrets[1].secret)
+    _, _, _, text = go("GET", target)
+    assert.truthy(text:find('"oldSecrets":[{', 1, true))
+    assert.is_nil(text:find("MfKQ9r8", 1, true))
+    assert.equal(400, (go("POST", target .. "/rotate-secret", { secret = "v1," .. secret })))
+    assert.equal(400, (go("POST", target .. "/rotate-secret", { overlap = "1" })))
+    assert.equal(400, (go("POST", target .. "/rotate-secret", { overlapp = 1 })))
+    assert.equal(404, (go("POST", "/admin/webhooks/899999/rotate-secret", {})))
+    assert.equal(409, (go("POST", ("/admin/webhooks/%d/rotate-secret"):format(hooks.webhooks:list()[1].id), {})))
+    assert.equal(403, (go("POST", target .. "/rotate-secret", {}, { token = "read" })))
+    -- Masked, and not of this webhook; and what is none.
+    local bare = create { secret = false, name = "bare" }
+    assert.is_nil(bare.secret)
+    status, answer = go("PATCH", "/admin/webhooks/" .. bare.id, { secret = "whsec_****" })
+    assert.equal(409, status)
+    assert.truthy(answer.data.errors.secret)
+    status, answer = go("PATCH", target, { secret = "v1," .. secret })
+    assert.equal(400, status)
+    assert.truthy(answer.data.errors.secret[1]:find("'v1,' belongs to a signature", 1, true))
+  end)
 end)

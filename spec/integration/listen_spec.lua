@@ -55,6 +55,22 @@ describe("moonpost listen", function()
     assert.equal(200, one.status)
   end)
 
+  it("says whether the signature is right", function()
+    local secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    local url, text, stop = listen("--secret", secret, "--color", "never")
+    local hooks = require("spec.support.hooks").open()
+    for _, one in ipairs { secret, "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" } do
+      local webhook = assert(hooks.webhooks:create { name = one:sub(-3), url = url, events = { "*" }, secret = one })
+      assert.equal(200, assert(hooks.webhooks:trigger(webhook.id)).statusCode)
+    end
+    hooks:close(0)
+    local all = wait_until(20, function() return text():find "none of the" and text() end)
+    stop()
+    assert.truthy(all:find("  the signature is right\n", 1, true), all)
+    assert.truthy(all:find("  webhook-signature: none of the signatures is right\n", 1, true), all)
+    assert.falsy(all:find("MfKQ9r8", 1, true))
+  end)
+
   it("waits before it answers, and serves others meanwhile", function()
     local url, _, stop = listen("--delay", "2")
     -- One after another would take 16 s, longer than each has.

@@ -7,13 +7,15 @@ local mask = require "moonpost.mask"
 
 local form = {}
 
-local KINDS = { headers = "object", rate = "object", events = "array", models = "array", retrySchedule = "array" }
+local KINDS = { headers = "object", rate = "object", hubSignature = "object", events = "array", models = "array",
+  retrySchedule = "array" }
 local NULLABLE = { models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true,
-  order = true, on_enable = true }
+  order = true, on_enable = true, hubSignature = true }
 -- What answers have and moonpost alone writes: may be sent back, and changes nothing.
-local READ_ONLY = { id = true, source = true, created_at = true, updated_at = true, left_alone_until = true, failing_since = true }
+local READ_ONLY = { id = true, source = true, created_at = true, updated_at = true, left_alone_until = true, failing_since = true,
+  oldSecrets = true, publicKey = true }
 
-local MASKED = "is masked, and not as what is there: write the value itself"
+local MASKED = mask.MASKED
 local NOTHING_TO_KEEP = "expected a number, for there is none to keep"
 
 local Mistakes = {}
@@ -116,6 +118,15 @@ local function unmask(mistakes, fields, stored)
   end
 end
 
+-- The same for what requests are signed with. Answers the fields.
+local function unmask_secrets(mistakes, fields, stored)
+  local restored, message = mask.restored(fields, stored)
+  if restored then return restored end
+  local key, reason = message:match "^(%S+): (.*)$"
+  mistakes:add(key, reason)
+  return fields
+end
+
 -- RFC 7396 for an object: null takes a member away. Header names are the same in any case.
 local function merged(old, patch, fold)
   local result = {}
@@ -136,6 +147,9 @@ local function apply_patch(mistakes, fields, members, stored)
     members.headers = nil
   elseif type(fields.headers) == "table" and members.headers.kind == "object" then
     fields.headers = merged(stored.headers, fields.headers, true)
+  end
+  if type(fields.hubSignature) == "table" and members.hubSignature.kind == "object" then
+    fields.hubSignature = merged(stored.hubSignature, fields.hubSignature)
   end
   if type(fields.rate) == "table" and members.rate.kind == "object" then
     fields.rate = merged(stored.rate, fields.rate)
@@ -164,6 +178,7 @@ function form.read(hooks, text, options)
   add_required(mistakes, members, options.required)
   add_kinds(mistakes, members)
   unmask(mistakes, fields, stored)
+  fields = unmask_secrets(mistakes, fields, stored)
   local unknown, near = {}, nil
   for _, mistake in ipairs(hooks.webhooks:mistakes(fields, stored ~= nil) or {}) do
     local key, reason = mistake[1], mistake[2]

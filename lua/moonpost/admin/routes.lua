@@ -23,7 +23,7 @@ end
 
 local WEBHOOK = parameter("path", "id", WEBHOOK_ID, "The webhook's id.")
 local SECRETS = parameter("query", "show_secrets", { type = "boolean", default = false },
-  "Header values and the URL's user name and password in full; needs the scope write.")
+  "Header values, the URL's user name and password, and what requests are signed with in full; needs the scope write.")
 local LIMIT = parameter("query", "limit", { type = "integer", minimum = 1, maximum = page.MAX, default = page.DEFAULT },
   "How many at most.")
 
@@ -77,6 +77,12 @@ local function routes_of(config)
     method = "DELETE", path = "/admin/webhooks/:id", id = "deleteWebhook", tag = "webhooks", scope = "write",
     run = webhooks.delete, summary = "Delete a webhook", parameters = { WEBHOOK, SECRETS },
     answers = { [200] = { "The deleted one.", "WebhookAnswer" }, [409] = { "It is kept in the config.", "Error" } },
+  }
+  add {
+    method = "POST", path = "/admin/webhooks/:id/rotate-secret", id = "rotateWebhookSecret", tag = "webhooks", scope = "write",
+    run = webhooks.rotate, summary = "Give a webhook a new secret; the old one signs for the overlap too",
+    parameters = { WEBHOOK, SECRETS }, body = webhook_body "Rotation",
+    answers = { [200] = { "It, with the new secret.", "WebhookAnswer" }, [409] = { "It is kept in the config.", "Error" } },
   }
   add {
     method = "POST", path = "/admin/webhooks/:id/trigger", id = "triggerWebhook", tag = "webhooks", scope = "write",

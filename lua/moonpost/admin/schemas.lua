@@ -72,6 +72,10 @@ local HOST_AND_REST = "([A-Za-z0-9]([A-Za-z0-9.-]{0,50}[A-Za-z0-9])?|\\[([0-9a-f
 local URL = ("^https?://(%s@)?"):format(USER) .. HOST_AND_REST
 local CHANGED_URL = ("^https?://((%s|[*]{3})@)?"):format(USER) .. HOST_AND_REST -- masked, as it was shown
 
+-- The base64 of 24 to 64 bytes, and of an ed25519 key's seed.
+local SECRET = "^whsec_(([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/][AQgw]==)?|([A-Za-z0-9+/]{4}){8,20}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)$"
+local SIGNING_KEY = "^whsk_([A-Za-z0-9+/]{4}){10}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=$"
+
 local HEADER_VALUE = "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$"
 
 local function webhook_fields(context, null)
@@ -96,6 +100,18 @@ local function webhook_fields(context, null)
       not null and { "perSecond" } or nil, { additionalProperties = false })),
     order = { anyOf = list { enum { "none", "webhook", "key" }, { type = "null" } } },
     on_enable = { anyOf = list { enum { "send", "discard" }, { type = "null" } } },
+    secret = { anyOf = list { { type = "string", pattern = SECRET }, { type = "null" }, { const = false },
+      array({ type = "string", pattern = SECRET }, { minItems = 1, maxItems = 5 }) },
+      description = "What requests are signed with (Standard Webhooks 1.0.0); several: newest first; false: they are not. A new "
+        .. "webhook without one gets one." },
+    signingKey = { anyOf = list { { type = "string", pattern = SIGNING_KEY }, FLAG, { type = "null" } },
+      description = "Signs as v1a too: an ed25519 seed, or its seed and public key (64 bytes); true: one is made." },
+    hubSignature = nullable(object({
+      secret = { type = "string", minLength = 1, maxLength = 250, pattern = "^(?!(wh[a-z]{2,3}_)?[ -~]{0,2}[*]{4}$)[^\\u0000]+$" },
+      header = { type = "string", maxLength = 255, pattern = "^X-[!#$%&'*+.^_`|~0-9A-Za-z-]*Signature[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
+        description = "Any header name that moonpost does not set itself." },
+      prefix = { type = "string", maxLength = 64, pattern = "^[!-~]*$" }, encoding = enum { "hex", "base64" },
+    }, not null and { "secret" } or nil, { additionalProperties = false })),
   }
 end
 
@@ -103,12 +119,16 @@ local WRITTEN = {
   id = WEBHOOK_ID, source = enum { "api", "config" }, created_at = TIME, updated_at = TIME,
   left_alone_until = { type = "string", format = "date-time", description = "Nothing is sent before." },
   failing_since = { type = "string", format = "date-time", description = "Every attempt since then has failed." },
+  oldSecrets = array(object({ secret = TEXT, expires_at = TIME }, { "secret" }), { description = "That sign too." }),
+  publicKey = { type = "string", description = "Of signingKey, for who verifies." },
 }
 
 local function webhook_answer(context)
   local fields = webhook_fields(context)
   fields.headers = { type = "object", additionalProperties = TEXT, description = "Masked without show_secrets." }
   fields.url, fields.events, fields.models = TEXT, array(TEXT), array(TEXT)
+  fields.secret, fields.signingKey = { type = "string", description = "Masked without show_secrets." }, TEXT
+  fields.hubSignature = object({ header = TEXT, prefix = TEXT, encoding = TEXT, secret = TEXT })
   for name, schema in pairs(WRITTEN) do fields[name] = schema end
   return object(fields, { "id", "name", "url", "headers", "events", "enabled", "isEnabled", "source", "created_at",
     "updated_at" })
@@ -129,6 +149,10 @@ local function add_webhooks(all, context)
   all.WebhookChange = webhook_input(context, { "name", "url", "headers" })
   all.WebhookPatch = webhook_input(context, nil, true)
   all.WebhookPatch.properties.headers.type = list { "object", "null" }
+  all.Rotation = object({
+    secret = { type = "string", pattern = SECRET, description = "Without one, one is made." },
+    overlap = { type = "number", minimum = 0, maximum = 604800, default = 86400, description = "Seconds." },
+  }, nil, { additionalProperties = false })
   all.WebhookAnswer = object({ data = ref "Webhook" }, { "data" })
   all.WebhookList = object({ data = array(ref "Webhook") }, { "data" })
   local id = { anyOf = list { number(1, 999999999999999, "integer"), { type = "string", pattern = "^[1-9][0-9]{0,14}$" } } }

@@ -12,6 +12,11 @@ local webhooks = {}
 -- How many webhooks one batch-delete may name.
 local MAX_IDS = 1000
 
+-- What an answer of the hooks has.
+local function secrets(context)
+  return { show_secrets = context.query.show_secrets }
+end
+
 -- In JSON a webhook's id is a number, as Strapi's: it counts from 1.
 local function shown(context, webhook)
   local copy = mask.webhook(webhook, context.query.show_secrets)
@@ -31,29 +36,29 @@ local function one(context, status, webhook, message, code)
 end
 
 function webhooks.list(context)
-  local list, message, code = context.hooks.webhooks:list()
+  local list, message, code = context.hooks.webhooks:list(secrets(context))
   if not list then return failure(message, code) end
   for i, webhook in ipairs(list) do list[i] = shown(context, webhook) end
   return answer.data(mask.list(list))
 end
 
 function webhooks.get(context)
-  return one(context, 200, context.hooks.webhooks:get(context.parameters.id))
+  return one(context, 200, context.hooks.webhooks:get(context.parameters.id, secrets(context)))
 end
 
 function webhooks.create(context)
   local fields, refusal = form.read(context.hooks, context.request.body, { required = { "name", "url", "headers", "events" } })
   if not fields then return refusal end
-  return one(context, 201, context.hooks.webhooks:create(fields))
+  return one(context, 201, context.hooks.webhooks:create(fields, secrets(context)))
 end
 
 local function update(context, options)
-  local stored, message, code = context.hooks.webhooks:get(context.parameters.id)
+  local stored, message, code = context.hooks.webhooks:get(context.parameters.id, { show_secrets = true })
   if not stored then return failure(message, code) end
   options.stored = stored
   local fields, refusal = form.read(context.hooks, context.request.body, options)
   if not fields then return refusal end
-  return one(context, 200, context.hooks.webhooks:update(stored.id, fields))
+  return one(context, 200, context.hooks.webhooks:update(stored.id, fields, secrets(context)))
 end
 
 function webhooks.update(context)
@@ -65,7 +70,7 @@ function webhooks.patch(context)
 end
 
 function webhooks.delete(context)
-  return one(context, 200, context.hooks.webhooks:delete(context.parameters.id))
+  return one(context, 200, context.hooks.webhooks:delete(context.parameters.id, secrets(context)))
 end
 
 local function read_ids(text)
@@ -96,6 +101,21 @@ function webhooks.delete_many(context)
     deleted[#deleted + 1] = id
   end
   return answer.data(deleted)
+end
+
+--- Gives a webhook a new secret.
+function webhooks.rotate(context)
+  local members, message = body.members(context.request.body)
+  if not members then return answer.failure(message, "EINVAL") end
+  local options = secrets(context)
+  for name, member in pairs(members) do
+    if name ~= "secret" and name ~= "overlap" then
+      return answer.failure(("%s: expected secret and overlap alone"):format(name), "EINVAL")
+    end
+    if member.value == json.null then return answer.failure(name .. ": expected another value than null", "EINVAL") end
+    options[name] = member.value
+  end
+  return one(context, 200, context.hooks.webhooks:rotate_secret(context.parameters.id, options))
 end
 
 function webhooks.trigger(context)

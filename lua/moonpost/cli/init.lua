@@ -8,6 +8,7 @@ local project = require "moonpost.cli.project"
 local remote = require "moonpost.remote"
 local tail = require "moonpost.cli.tail"
 local token = require "moonpost.cli.token"
+local verify = require "moonpost.cli.verify"
 local webhooks = require "moonpost.cli.webhooks"
 
 local cli = {}
@@ -62,6 +63,9 @@ local function webhook_options(command, required)
   command:option("--burst", "With --rate: how many begin at once after a rest."):convert(between(1, 100000, "^%d+$", "whole number"))
   command:option("--order", "One delivery at a time (webhook), one of each key (key), or as they come (none).")
     :choices { "none", "webhook", "key" }
+  command:mutex(command:option("--secret", "What requests are signed with (whsec_...; others on this machine may see it here)."),
+    command:flag("--no-secret", "Requests are not signed."))
+  command:flag("--ed25519", "Sign with a new ed25519 key too.")
   command:option("--on-enable", "What becomes of what was held while it was disabled."):choices { "send", "discard" }
 end
 
@@ -71,7 +75,7 @@ local function add_webhooks(parser)
   -- The --url of those that write is the webhook's; the server's stands before the command.
   local function command(name, description, writes)
     local result = (writes and on_config or on_store)(group:command(name, description))
-    result:flag("--show-secrets", "Print header values and passwords in URLs in full.")
+    result:flag("--show-secrets", "Print header values, passwords in URLs and what requests are signed with in full.")
     return result
   end
   command("list", "All of them.")
@@ -85,6 +89,11 @@ local function add_webhooks(parser)
   set:flag("--all-models", "Every model's events again.")
   set:option("--no-header", "Take a header field away; may be repeated."):count "*"
   set:mutex(set:flag("--enable", "Send to it."), set:flag("--disable", "Keep its deliveries."))
+  local rotate = command("rotate-secret", "Give one a new secret; the old one signs for a while too.")
+  rotate:argument("id", "The webhook's id.")
+  rotate:option("--secret", "The new one (whsec_...); without it one is made.")
+  rotate:option("--overlap", "Seconds for which the old one signs too (at most 604800)."):default("86400")
+    :convert(between(0, 604800, "^%d+%.?%d*$", "number"))
   command("rm", "Delete one."):argument("id", "The webhook's id.")
   command("trigger", "Send a trigger-test now."):argument("id", "The webhook's id.")
 end
@@ -138,12 +147,26 @@ local function add_tokens(parser)
   on_config(group:command("rm", "Take one away.")):argument("name", "Its name.")
 end
 
+local function add_verify(parser)
+  local command = json_flag(parser:command("verify", "Is a request what its sender signed?"))
+  command:option("--secret", "whsec_... or whpk_...; may be repeated. Others on this machine may see it here; $MOONPOST_SECRET is "
+    .. "not seen."):count "*"
+  command:option("--header", "A header field of the request, \"Name: value\"; may be repeated."):count "*"
+  command:option("--headers", "A file with its header fields, one a line; - is standard input.")
+  command:option("--body", "Its body's file; - is standard input."):default "-"
+  command:option("--tolerance", "Seconds that its timestamp may be from now."):default("300")
+    :convert(between(0, 1e12, "^%d+$", "whole number"))
+  command:option("--now", "Seconds since 1970, in place of the clock's."):convert(between(0, 1e12, "^%d+$", "whole number"))
+end
+
 local function add_listen(parser)
   local command = json_flag(parser:command("listen", "Receive webhooks: a receiver for development."))
   command:argument("port", "Where; 0: any that is free."):default("8080"):convert(between(0, 65535, "^%d+$", "whole number"))
   command:option("--host", "The address to listen on."):default "127.0.0.1"
   command:option("--status", "What to answer."):default("200"):convert(between(200, 599, "^%d+$", "whole number"))
   command:option("--delay", "Seconds to wait before the answer."):default("0"):convert(seconds)
+  command:option("--secret", "Say whether requests are signed with it (whsec_... or whpk_...); may be repeated. $MOONPOST_SECRET "
+    .. "is not seen by others."):count "*"
   command:option("--forward", "Pass requests on to this URL, and answer what it answers.")
   command:option("--color", "Colours."):choices { "auto", "always", "never" }:default "auto"
   command:option("--count", "End after so many requests."):convert(between(1, 1000000, "^%d+$", "whole number"))
@@ -177,6 +200,7 @@ local function new_parser()
   add_events(parser)
   add_tokens(parser)
   add_listen(parser)
+  add_verify(parser)
   on_store(parser:command("stats", "Count what is in the store."))
   parser:add_complete_command()
   return parser
@@ -228,11 +252,14 @@ function cli.main(argv)
     ok, message, code = project[args.command](args)
   elseif args.command == "listen" then
     ok, message, code = listen(args)
+  elseif args.command == "verify" then
+    ok, message, code = verify.run(args)
   elseif args.command == "token" then
     ok, message, code = token[args.action](args)
   else
     local run = COMMANDS[args.command]
-    ok, message, code = on_hooks(args, type(run) == "table" and run[args.action] or run)
+    if type(run) == "table" then run = run[(args.action:gsub("-", "_"))] end
+    ok, message, code = on_hooks(args, run)
   end
   if ok then ok, message, code = output.flush() end
   return ok and 0 or fail(message, code)

@@ -2,7 +2,9 @@
 -- and passes requests on.
 local core = require "moonpost.core"
 local http_server = require "moonpost.cli.http_server"
+local moonpost = require "moonpost"
 local output = require "moonpost.cli.output"
+local verify = require "moonpost.cli.verify"
 
 local RED, GREEN, BOLD, DIM, PLAIN = "\27[31m", "\27[32m", "\27[1m", "\27[2m", "\27[0m"
 
@@ -54,11 +56,24 @@ local function show(request, paint, lines)
   for _, line in ipairs(lines) do output.raw(("  %s\n"):format(paint(line[1], line[2]))) end
 end
 
-local function show_json(request, status)
+-- Does the signature hold? Nothing, where no secret was given.
+local function verdict(request, secrets)
+  if #secrets == 0 then return nil end
+  local headers = {}
+  for _, header in ipairs(request.header_list) do
+    local name = header[1]:lower()
+    headers[name] = headers[name] or {}
+    table.insert(headers[name], header[2])
+  end
+  local ok, message = moonpost.verify(secrets, headers, request.body)
+  return ok == true, message or "the signature is right"
+end
+
+local function show_json(request, status, ok, message)
   local headers = {}
   for _, header in ipairs(request.header_list) do headers[header[1]] = header[2] end
   output.json { method = request.method, target = request.target, headers = headers, body = core.to_json(request.body) and request.body
-    or nil, status = status }
+    or nil, status = status, signature = ok ~= nil and { ok = ok, message = message } or nil }
 end
 
 --- Runs until it is interrupted, or for as long or as many requests as it is told.
@@ -67,7 +82,7 @@ end
 ---@return string? message
 ---@return string? code
 local function listen(args)
-  local paint = painter(colours(args.color))
+  local paint, secrets = painter(colours(args.color)), verify.secrets_of(args)
   local server, message, code = http_server.listen {
     host = args.host, port = args.port, log = function(text) io.stderr:write("moonpost: ", text, "\n") end,
     handle = function(request)
@@ -78,7 +93,9 @@ local function listen(args)
         status, headers, body, note = forward(args.forward, request)
         lines[#lines + 1] = { status < 400 and GREEN or RED, note }
       end
-      if args.json then show_json(request, status) else show(request, paint, lines) end
+      local ok, message = verdict(request, secrets)
+      if ok ~= nil then table.insert(lines, 1, { ok and GREEN or RED, message }) end
+      if args.json then show_json(request, status, ok, message) else show(request, paint, lines) end
       output.flush()
       return status, headers, body, args.delay
     end,

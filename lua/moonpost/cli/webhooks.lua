@@ -21,7 +21,14 @@ local function print_one(webhook, args)
     { "rate", webhook.rate and ("%g a second, %d at once"):format(webhook.rate.perSecond, webhook.rate.burst) },
     { "order", webhook.order }, { "on enable", webhook.on_enable },
     { "models", webhook.models and table.concat(webhook.models, ", ") or "all" },
+    { "secret", webhook.secret or "none: requests are not signed" },
+    { "signing key", webhook.signingKey }, { "public key", webhook.publicKey },
+    { "hub signature", webhook.hubSignature and ("%s: %s... (%s), %s"):format(webhook.hubSignature.header,
+      webhook.hubSignature.prefix, webhook.hubSignature.encoding, webhook.hubSignature.secret) },
   }
+  for _, old in ipairs(webhook.oldSecrets or {}) do
+    lines[#lines + 1] = { "old secret", old.secret .. (old.expires_at and " until " .. old.expires_at or "") }
+  end
   local names = {}
   for name in pairs(webhook.headers) do names[#names + 1] = name end
   table.sort(names)
@@ -36,7 +43,7 @@ local function done(args, webhook, message, code)
 end
 
 function webhooks.list(hooks, args)
-  local list, message, code = hooks.webhooks:list()
+  local list, message, code = hooks.webhooks:list(args)
   if not list then return nil, message, code end
   if args.json then
     for i, webhook in ipairs(list) do list[i] = shown(webhook, args) end
@@ -56,7 +63,7 @@ function webhooks.list(hooks, args)
 end
 
 function webhooks.get(hooks, args)
-  return done(args, hooks.webhooks:get(args.id))
+  return done(args, hooks.webhooks:get(args.id, args))
 end
 
 -- "Name: value" options to ordered pairs.
@@ -77,8 +84,10 @@ local function fields_of(args)
   if args.burst and not args.rate then return nil, "--burst: expected --rate as well", "EINVAL" end
   local fields = {
     name = args.name, url = args.url, headers = headers, concurrency = args.concurrency, order = args.order,
-    on_enable = args.on_enable, rate = args.rate and { perSecond = args.rate, burst = args.burst },
+    on_enable = args.on_enable, secret = args.secret, signingKey = args.ed25519,
+    rate = args.rate and { perSecond = args.rate, burst = args.burst },
   }
+  if args.no_secret then fields.secret = false end
   for _, words in ipairs(args.event) do
     fields.events = fields.events or {}
     for event in words:gmatch "[^,%s]+" do fields.events[#fields.events + 1] = event end
@@ -95,7 +104,7 @@ function webhooks.add(hooks, args)
   local fields, message, code = fields_of(args)
   if not fields then return nil, message, code end
   fields.enabled = not args.disabled
-  return done(args, hooks.webhooks:create(fields))
+  return done(args, hooks.webhooks:create(fields, args))
 end
 
 -- The fields it has without the dropped ones, then the new ones.
@@ -129,11 +138,11 @@ function webhooks.set(hooks, args)
   end
   if args.enable or args.disable then fields.enabled = args.enable == true end
   if next(fields) == nil then return nil, "webhooks set: expected an option that says what to change", "EINVAL" end
-  return done(args, hooks.webhooks:update(args.id, fields))
+  return done(args, hooks.webhooks:update(args.id, fields, args))
 end
 
 function webhooks.rm(hooks, args)
-  local webhook, message, code = hooks.webhooks:delete(args.id)
+  local webhook, message, code = hooks.webhooks:delete(args.id, args)
   if not webhook then return nil, message, code end
   if args.json then
     output.json(shown(webhook, args))
@@ -141,6 +150,11 @@ function webhooks.rm(hooks, args)
     output.line(("deleted webhook %s (%s)"):format(webhook.id, webhook.name))
   end
   return true
+end
+
+function webhooks.rotate_secret(hooks, args)
+  return done(args, hooks.webhooks:rotate_secret(args.id,
+    { secret = args.secret, overlap = args.overlap, show_secrets = args.show_secrets }))
 end
 
 function webhooks.trigger(hooks, args)
