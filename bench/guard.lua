@@ -36,6 +36,7 @@ local function guards(url)
     { name = "sanitize Lua values", count = 2000, words = { "lua5.4", "bench/guard/sanitize.lua" }, within = "mp_lua_sanitize" },
     { name = "emit, wait = false", count = 2000, words = { "lua5.4", "bench/guard/emit.lua" }, within = "mp_lua_emit" },
     { name = "merge headers", count = 5000, words = { program "headers" }, within = "guarded" },
+    { name = "sign", count = 5000, words = { program "sign" }, within = "guarded" },
     { name = "HTTP request", count = 1000, words = { program "request" }, last = url, within = "guarded", without = LOOKING },
     { name = "delivery, without emit", count = 2000, words = { "lua5.4", "bench/guard/deliver.lua" }, last = url,
       folders = { "engine/", "queue/", "http/" }, without = LOOKING },
