@@ -13,7 +13,8 @@ declare -A may=(
   [engine]="base payload crypto queue http script engine"
   [lua]="base payload crypto queue http script engine lua"
 )
-declare -A foreign=([curl]=http [sqlite3]=queue [openssl]=crypto [lua]=lua [lauxlib]=lua [lualib]=lua)
+declare -A foreign=([curl]=http [sqlite3]=queue [openssl]=crypto [lua]="lua script" [lauxlib]="lua script"
+                    [lualib]="lua script" [luajit]=script)
 found=0
 
 complain() {
@@ -39,9 +40,9 @@ for folder in csrc/*/; do
       continue
     fi
     api=${name%%/*}
-    owner=${foreign[${api%.h}]:-}
-    [ -z "$owner" ] || [ "$owner" = "$layer" ] ||
-      complain "$file:$line: <$name> belongs to csrc/$owner"
+    owners=${foreign[${api%.h}]:-}
+    [ -z "$owners" ] || [[ " $owners " == *" $layer "* ]] ||
+      complain "$file:$line: <$name> belongs to csrc/${owners// / and csrc/}"
   done < <(grep -rHnE '^[[:space:]]*#[[:space:]]*include' --include='*.[ch]' "$folder" || true)
 done
 exit $found

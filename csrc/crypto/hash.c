@@ -2,7 +2,6 @@
 #include "crypto/hash.h"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 mp_code mp_sha256(const void *data, size_t len, unsigned char out[MP_SHA256_SIZE], mp_error *err) {
   if (EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) == 1) return MP_OK;

@@ -27,6 +27,9 @@ typedef struct mp_script_limits {
   size_t memory;        /* bytes, of the whole lua_State */
 } mp_script_limits;
 
+/* Levels of lines: those of the engine's log. */
+enum { MP_SCRIPT_ERROR = 1, MP_SCRIPT_WARN = 2, MP_SCRIPT_INFO = 3 };
+
 typedef void (*mp_script_log_fn)(void *arg, int level, const char *script, const char *line);
 
 typedef struct mp_script_options {
@@ -99,5 +102,8 @@ typedef struct mp_script_ops {
    * hash)? */
   bool (*changed)(const mp_script *script);
 } mp_script_ops;
+
+/* csrc/script, for the Lua that it is compiled with. */
+extern const mp_script_ops mp_script_lua_ops;
 
 #endif

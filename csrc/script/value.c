@@ -1,0 +1,361 @@
+/* JSON as Lua values. Script thread.
+ *
+ * What a call is given stays JSON text until the script looks into it: an object is a table that
+ * holds no more than where its text begins, and has a metatable that fills it. So an event costs
+ * what is read of it, and what is not touched is written as it was. The reader is the sandbox's,
+ * for an error may be raised at any time. */
+#include <stdio.h>
+#include <string.h>
+
+#include "script/sandbox.h"
+
+#define WEBHOOK  (-1.0) /* the place of the webhook, which is no text */
+#define MAX_KEYS 64     /* that a table is made for at first */
+#define FEW_KEYS 8
+
+static const char hidden = 0; /* its address is the key that marks are under */
+
+/* What is read. */
+typedef struct source {
+  lua_State *L;
+  mp_sandbox *s;
+  mp_json *j;
+  int doc; /* of the call's; -1: a text that does not stay: all is filled at once */
+} source;
+
+static void push_value(source *x, bool outer);
+
+/* ---- marks ---------------------------------------------------------------------------------- */
+
+static void push_hidden(lua_State *L) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&hidden);
+}
+
+/* Puts the value on top under the hidden key of the table. */
+static void set_hidden(lua_State *L, int table) {
+  push_hidden(L);
+  lua_insert(L, -2);
+  lua_rawset(L, table);
+}
+
+bool mp_script_is_hidden(lua_State *L, int index) {
+  return lua_type(L, index) == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) == &hidden;
+}
+
+mp_script_mark mp_script_push_mark(lua_State *L, int index) {
+  int type;
+
+  lua_pushvalue(L, index);
+  push_hidden(L);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  type = lua_type(L, -1);
+  if (type == LUA_TTABLE) return MP_MARK_OBJECT;
+  lua_pop(L, 1);
+  return type == LUA_TBOOLEAN ? MP_MARK_LIST : MP_MARK_NONE;
+}
+
+void mp_script_mark_list(lua_State *L, int index) {
+  lua_pushboolean(L, 1);
+  set_hidden(L, index);
+}
+
+bool mp_script_is_lazy(lua_State *L, int index) {
+  bool is;
+
+  if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) return false;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, MP_KEPT_LAZY_MT);
+  is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
+}
+
+static double place_of(lua_State *L, int index) {
+  double place;
+
+  lua_pushvalue(L, index);
+  push_hidden(L);
+  lua_rawget(L, -2);
+  place = lua_tonumber(L, -1);
+  lua_pop(L, 2);
+  return place;
+}
+
+static mp_span text_at(const mp_sandbox *s, double place, int *doc) {
+  int64_t at = (int64_t)place / MP_DOCS;
+
+  *doc = (int)((int64_t)place % MP_DOCS);
+  return (mp_span){s->docs[*doc].data + at, s->docs[*doc].len - (size_t)at};
+}
+
+mp_span mp_script_lazy_text(lua_State *L, int index) {
+  double place = place_of(L, index);
+  int doc;
+
+  if (place < 0) return (mp_span){NULL, 0};
+  return text_at(mp_sandbox_of(L), place, &doc);
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+/* Errors of texts were found before: what fails here has no memory. */
+static void must(source *x, bool ok) {
+  if (!ok || x->j->failed) luaL_error(x->L, "not enough memory");
+}
+
+static void push_span(source *x) {
+  mp_span span;
+  must(x, mp_json_string_span(x->j, &x->s->text, &span));
+  lua_pushlstring(x->L, span.data, span.len);
+}
+
+static void push_list(source *x) {
+  lua_State *L = x->L;
+  int n = 0;
+
+  luaL_checkstack(L, 8, "a value too deep");
+  lua_createtable(L, 4, 1);
+  mp_script_mark_list(L, lua_gettop(L));
+  must(x, mp_json_begin_array(x->j));
+  while (mp_json_next_element(x->j)) {
+    push_value(x, false);
+    lua_rawseti(L, -2, ++n);
+  }
+  must(x, true);
+}
+
+/* Fills the table on top. */
+static void read_object(source *x, bool outer) {
+  lua_State *L = x->L;
+  int table = lua_gettop(L), n = 0;
+  mp_span key;
+
+  lua_createtable(L, FEW_KEYS, 0); /* the order */
+  must(x, mp_json_begin_object(x->j));
+  while (mp_json_next_key(x->j, &key)) {
+    lua_pushlstring(L, key.data, key.len);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, table + 1, ++n);
+    push_value(x, outer);
+    lua_rawset(L, table);
+  }
+  must(x, true);
+  set_hidden(L, table);
+}
+
+static int count_keys(const mp_json *at) {
+  mp_json j;
+  mp_span key;
+  int n = 0;
+
+  mp_json_peek(at, &j);
+  mp_json_begin_object(&j);
+  while (n < MAX_KEYS && mp_json_next_key(&j, &key) && mp_json_skip(&j, NULL))
+    n++;
+  mp_json_free(&j);
+  return n;
+}
+
+static void push_lazy(lua_State *L, double place, int keys) {
+  lua_createtable(L, 0, keys + 1);
+  lua_pushnumber(L, place);
+  set_hidden(L, lua_gettop(L) - 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, MP_KEPT_LAZY_MT);
+  lua_setmetatable(L, -2);
+}
+
+static void push_object(source *x, bool outer) {
+  lua_State *L = x->L;
+  mp_json *j = x->j;
+
+  luaL_checkstack(L, 8, "a value too deep");
+  if (x->doc < 0) {
+    lua_createtable(L, 0, FEW_KEYS);
+    read_object(x, false);
+    return;
+  }
+  push_lazy(L, (double)(j->text + j->at - x->s->docs[x->doc].data) * MP_DOCS + x->doc,
+            outer ? count_keys(j) : 0);
+  must(x, mp_json_skip(j, NULL));
+}
+
+static void push_value(source *x, bool outer) {
+  lua_State *L = x->L;
+  mp_span raw;
+
+  switch (mp_json_type_of(x->j)) {
+    case MP_JSON_OBJECT:
+      push_object(x, outer);
+      return;
+    case MP_JSON_ARRAY:
+      push_list(x);
+      return;
+    case MP_JSON_STRING:
+      push_span(x);
+      return;
+    case MP_JSON_NUMBER:
+      must(x, mp_json_scalar(x->j, &raw));
+      mp_script_push_number(L, raw.data, raw.len);
+      return;
+    case MP_JSON_NULL:
+      lua_pushlightuserdata(L, NULL);
+      break;
+    case MP_JSON_TRUE:
+    case MP_JSON_FALSE:
+      lua_pushboolean(L, mp_json_type_of(x->j) == MP_JSON_TRUE);
+      break;
+    case MP_JSON_NONE:
+      break;
+  }
+  must(x, mp_json_scalar(x->j, NULL));
+}
+
+/* The sandbox's reader, of a text that has no errors. */
+static source begin(lua_State *L, mp_span text, int doc) {
+  mp_sandbox *s = mp_sandbox_of(L);
+  mp_json checked;
+
+  mp_json_init(&checked, text.data, text.len, "", NULL);
+  mp_json_peek(&checked, &s->reader);
+  s->reading = true;
+  return (source){.L = L, .s = s, .j = &s->reader, .doc = doc};
+}
+
+static void end(source *x) {
+  mp_json_free(x->j);
+  x->s->reading = false;
+}
+
+/* ---- the webhook ---------------------------------------------------------------------------- */
+
+/* A name and a password in it are no business of a script's. */
+static void push_url(lua_State *L, const char *url) {
+  const char *host = strstr(url, "://"), *at;
+
+  host = host ? host + 3 : url;
+  at = memrchr(host, '@', strcspn(host, "/?#"));
+  lua_pushlstring(L, url, (size_t)(host - url));
+  lua_pushstring(L, at ? at + 1 : host);
+  lua_concat(L, 2);
+}
+
+static void fill_webhook(lua_State *L, int table) {
+  const mp_script_webhook *w = mp_sandbox_of(L)->webhook;
+
+  lua_pushinteger(L, (lua_Integer)w->id);
+  lua_setfield(L, table, "id");
+  lua_pushstring(L, w->name);
+  lua_setfield(L, table, "name");
+  push_url(L, w->url);
+  lua_setfield(L, table, "url");
+  lua_createtable(L, (int)w->event_count, 1);
+  mp_script_mark_list(L, lua_gettop(L));
+  for (size_t i = 0; i < w->event_count; i++) {
+    lua_pushstring(L, w->events[i]);
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+  lua_setfield(L, table, "events");
+}
+
+/* ---- filling -------------------------------------------------------------------------------- */
+
+static void fill_object(lua_State *L, int table, double place) {
+  int doc;
+  mp_span text = text_at(mp_sandbox_of(L), place, &doc);
+  bool root = (int64_t)place == doc;
+  source x = begin(L, text, doc);
+  size_t read;
+
+  lua_pushvalue(L, table);
+  read_object(&x, root);
+  read = x.j->at;
+  end(&x);
+  if (root && doc == MP_DOC_EVENT) {
+    lua_pushstring(L, x.s->event->id);
+    lua_setfield(L, -2, "id");
+  }
+  lua_pop(L, 1);
+  mp_sandbox_charge_bytes(L, read);
+}
+
+static void fill(lua_State *L, int table) {
+  double place = place_of(L, table);
+
+  luaL_checkstack(L, 12, "a value too deep");
+  mp_sandbox_of(L)->looked = true;
+  lua_pushnil(L);
+  lua_setmetatable(L, table);
+  if (place == WEBHOOK) {
+    lua_pushnil(L);
+    set_hidden(L, table);
+    fill_webhook(L, table);
+  } else {
+    fill_object(L, table, place);
+  }
+}
+
+void mp_script_fill(lua_State *L, int index) {
+  if (mp_script_is_lazy(L, index)) fill(L, index > 0 ? index : lua_gettop(L) + 1 + index);
+}
+
+void mp_script_check_table(lua_State *L, int index) {
+  luaL_checktype(L, index, LUA_TTABLE);
+  mp_script_fill(L, index);
+}
+
+static int lazy_index(lua_State *L) {
+  lua_settop(L, 2);
+  fill(L, 1);
+  lua_rawget(L, 1);
+  return 1;
+}
+
+static int lazy_newindex(lua_State *L) {
+  lua_settop(L, 3);
+  fill(L, 1);
+  lua_rawset(L, 1);
+  return 0;
+}
+
+/* ---- entry points --------------------------------------------------------------------------- */
+
+void mp_script_push_document(lua_State *L, int doc) {
+  source x = begin(L, mp_sandbox_of(L)->docs[doc], doc);
+  push_value(&x, true);
+  end(&x);
+}
+
+void mp_script_push_webhook(lua_State *L) {
+  push_lazy(L, WEBHOOK, 4);
+}
+
+bool mp_script_push_json(lua_State *L, const char *text, size_t len, const char *root,
+                         mp_error *err) {
+  mp_sandbox *s = mp_sandbox_of(L);
+  source x;
+  bool ok;
+
+  mp_sandbox_charge_bytes(L, 4 * len);
+  mp_json_init(&s->reader, text, len, root, err);
+  s->reading = true;
+  ok = mp_json_skip(&s->reader, NULL) && mp_json_end(&s->reader);
+  mp_json_free(&s->reader);
+  s->reading = false;
+  if (!ok) return false;
+  x = begin(L, (mp_span){text, len}, -1);
+  push_value(&x, false);
+  end(&x);
+  return true;
+}
+
+void mp_script_open_value(lua_State *L) {
+  lua_newtable(L);
+  lua_pushcfunction(L, lazy_index);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, lazy_newindex);
+  lua_setfield(L, -2, "__newindex");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_rawseti(L, LUA_REGISTRYINDEX, MP_KEPT_LAZY_MT);
+  mp_script_open_exact(L);
+}
