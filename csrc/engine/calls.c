@@ -87,10 +87,28 @@ static bool adds_up(const mp_store_counts *counts) {
   return sum == counts->accepted;
 }
 
+static void add_store_counts(mp_engine *e, const mp_store_counts *counts, mp_buf *out) {
+  mp_buf_add_str(out, ",\"store\":{");
+  mp_answer_number(out, "events", counts->events);
+  mp_answer_number(out, "accepted", counts->accepted);
+  for (int i = 0; i < MP_STATE_COUNT; i++) {
+    mp_answer_number(out, mp_delivery_state_name((mp_delivery_state)i), counts->deliveries[i]);
+  }
+  mp_answer_number(out, "routing", counts->routing);
+  mp_answer_number(out, "routing_held", counts->routing_held);
+  mp_answer_flag(out, "adds_up", adds_up(counts));
+  mp_buf_add_char(out, '}');
+  if (!adds_up(counts)) {
+    mp_log(e->settings->log_level, MP_LOG_ERROR, "the store's counts do not add up: %.*s",
+           (int)out->len, out->data);
+  }
+}
+
+/* flag: the store is counted too. */
 static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
   mp_buf *out = &call->out;
   mp_store_counts counts;
-  mp_code code = mp_store_count(e->store, &counts, err);
+  mp_code code = call->flag ? mp_store_count(e->store, &counts, err) : MP_OK;
   size_t webhooks = 0, inbox;
 
   if (code != MP_OK) return code;
@@ -111,26 +129,16 @@ static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
   mp_answer_number(out, "inbox", (int64_t)inbox);
   mp_answer_number(out, "leased", e->leased);
   mp_answer_number(out, "webhooks", (int64_t)webhooks);
-  mp_buf_add_str(out, ",\"store\":{");
-  mp_answer_number(out, "events", counts.events);
-  mp_answer_number(out, "accepted", counts.accepted);
-  for (int i = 0; i < MP_STATE_COUNT; i++) {
-    mp_answer_number(out, mp_delivery_state_name((mp_delivery_state)i), counts.deliveries[i]);
-  }
-  mp_answer_number(out, "routing", counts.routing);
-  mp_answer_number(out, "routing_held", counts.routing_held);
-  mp_answer_flag(out, "adds_up", adds_up(&counts));
-  mp_buf_add_str(out, "}}");
-  if (!adds_up(&counts)) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "the store's counts do not add up: %.*s",
-           (int)out->len, out->data);
-  }
+  if (call->flag) add_store_counts(e, &counts, out);
+  mp_buf_add_char(out, '}');
   return MP_OK;
 }
 
-mp_code mp_engine_stats(mp_engine *engine, mp_buf *out, mp_error *err) {
+mp_code mp_engine_stats(mp_engine *engine, bool count_store, mp_buf *out, mp_error *err) {
   mp_call *call = mp_call_new(run_stats, err);
-  return call ? mp_call_make(engine, call, out, err) : MP_ENOMEM;
+  if (!call) return MP_ENOMEM;
+  call->flag = count_store;
+  return mp_call_make(engine, call, out, err);
 }
 
 /* ---- scripts -------------------------------------------------------------------------------- */

@@ -73,7 +73,9 @@ mp_code mp_engine_reports(mp_engine *engine, int64_t after, mp_buf *out, mp_erro
  * version in place. */
 mp_code mp_engine_scripts(mp_engine *engine, bool reload, mp_buf *out, mp_error *err);
 
-mp_code mp_engine_stats(mp_engine *engine, mp_buf *out, mp_error *err);
+/* count_store: the store's deliveries too, by state, and whether they add up; those that wait are
+ * counted one by one. */
+mp_code mp_engine_stats(mp_engine *engine, bool count_store, mp_buf *out, mp_error *err);
 
 /* Webhooks. name and definition are checked by the caller, definition again by the engine. A
  * webhook as JSON: its definition, with "id", "source" ("api" or "config"), "enabled",

@@ -220,7 +220,6 @@ static bool prepare(slot *s, const mp_request *request) {
   SET(CURLOPT_CURLU, t->url);
   SET(CURLOPT_HTTPHEADER, lines);
   SET(CURLOPT_PROXY, t->proxy); /* never NULL: libcurl would ask the environment */
-  SET(CURLOPT_USERAGENT, t->user_agent);
   /* One connection may do for all, if its handshake says HTTP/2: worth waiting for. */
   SET(CURLOPT_PIPEWAIT, t->tls ? 1L : 0L);
   SET(CURLOPT_TIMEOUT_MS, t->timeout_ms);

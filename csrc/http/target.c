@@ -126,6 +126,10 @@ static struct curl_slist *merge(const mp_target *t, const mp_headers *defaults, 
       if (is_own(t, merged.items[i].name)) continue;
       lines = mp_target_add_line(lines, merged.items[i].name, merged.items[i].value);
     }
+    /* As CURLOPT_USERAGENT it would be copied and put together for each request. */
+    if (lines && !mp_headers_get(&merged, "User-Agent")) {
+      lines = mp_target_add_line(lines, "User-Agent", t->user_agent);
+    }
   }
   mp_headers_free(&merged);
   return lines;

@@ -169,10 +169,12 @@ static int no_event(lua_State *L) {
   return fail(L, MP_ENOENT, "no such event");
 }
 
+/* handle:stats(count_store) -> JSON */
 static int stats(lua_State *L) {
   mp_lua_handle *h = begin(L);
   mp_error err = {0};
-  return h ? answer(L, h, mp_engine_stats(h->engine, &h->answer, &err), &err) : 3;
+  if (!h) return 3;
+  return answer(L, h, mp_engine_stats(h->engine, lua_toboolean(L, 2), &h->answer, &err), &err);
 }
 
 /* handle:wait(seconds) -> true */

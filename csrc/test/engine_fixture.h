@@ -218,7 +218,7 @@ static inline long long stat(mp_engine *e, const char *name) {
   mp_buf out;
 
   mp_buf_init(&out, MP_BUF_NO_LIMIT);
-  assert_int_equal(mp_engine_stats(e, &out, NULL), MP_OK);
+  assert_int_equal(mp_engine_stats(e, true, &out, NULL), MP_OK);
   mp_buf_add_char(&out, '\0');
   snprintf(pattern, sizeof pattern, "\"%s\":", name);
   at = strstr(out.data, pattern);

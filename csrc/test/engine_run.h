@@ -231,7 +231,7 @@ static bool run_call(run *r, run_read call, int64_t webhook, int64_t event) {
   mp_buf_init(&out, MP_BUF_NO_LIMIT);
   switch (call) {
     case RUN_STATS:
-      code = mp_engine_stats(e, &out, &err);
+      code = mp_engine_stats(e, true, &out, &err);
       break;
     case RUN_WEBHOOKS:
       code = mp_engine_webhooks(e, &out, &err);
@@ -299,7 +299,7 @@ static long long run_stat(run *r, const char *name) {
   mp_buf out;
 
   mp_buf_init(&out, MP_BUF_NO_LIMIT);
-  CHECK(mp_engine_stats(r->engine, &out, &err) == MP_OK, "stats: %s", err.message);
+  CHECK(mp_engine_stats(r->engine, true, &out, &err) == MP_OK, "stats: %s", err.message);
   mp_buf_add_char(&out, '\0');
   snprintf(pattern, sizeof pattern, "\"%s\":", name);
   at = strstr(out.data, pattern);

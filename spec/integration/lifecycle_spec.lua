@@ -224,6 +224,9 @@ describe("the engine", function()
     assert(wait_until(30, function() return assert(hooks:stats()).store.events < 200 end))
     local counts = assert(hooks:stats()).store
     assert.same({ 50, 1000, 1050, true }, { counts.held, counts.delivered, counts.accepted, counts.adds_up })
+    local own = assert(hooks:stats { store = false })
+    assert.is_nil(own.store)
+    assert.is_true(own.pruned > 0)
     local left = assert(hooks.events:list { type = "entry.create", limit = 1000 })
     assert.is_true(#left > 0)
     for i, event in ipairs(left) do assert.equal(ids[1001 - i], event.id) end -- the newest
