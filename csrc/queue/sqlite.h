@@ -99,6 +99,7 @@ typedef struct mp_sqlite {
   mp_store store; /* first: an mp_store * is an mp_sqlite * */
   sqlite3 *db;
   char *name;                             /* the location, for messages */
+  int64_t busy_since_ms;                  /* monotonic: another process has the file */
   int64_t data_version;                   /* as mp_store_changed saw it last */
   int64_t added[MP_TOTAL_COUNT];          /* by the open transaction, to the totals */
   mp_sqlite_known known[MP_SQLITE_KNOWN]; /* in the open transaction (sqlite_webhook.c) */

@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "queue/sqlite.h"
 
 #define BUSY_TIMEOUT_MS 5000
+#define BUSY_STEP_US    500
 #define HEADER_SIZE     100 /* sqlite.org/fileformat2.html section 1.3 */
 
 static void close_store(mp_store *store) {
@@ -133,9 +136,22 @@ static mp_code guard_wal(mp_sqlite *s, mp_error *err) {
   return MP_OK;
 }
 
+/* Another process writes. SQLite's own handler waits longer each time, up to a tenth of a second:
+ * one that writes a lot would keep the others out for seconds. These steps find the moments between
+ * its commits. */
+static int wait_for_writer(void *store, int tries) {
+  mp_sqlite *s = store;
+  const struct timespec step = {.tv_nsec = BUSY_STEP_US * 1000};
+
+  if (tries == 0) s->busy_since_ms = mp_mono_ms();
+  if (mp_mono_ms() - s->busy_since_ms >= BUSY_TIMEOUT_MS) return 0;
+  nanosleep(&step, NULL);
+  return 1;
+}
+
 static mp_code configure(mp_sqlite *s, mp_error *err) {
   sqlite3_extended_result_codes(s->db, 1);
-  sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+  sqlite3_busy_handler(s->db, wait_for_writer, s);
   sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
   sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
