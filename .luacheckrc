@@ -4,4 +4,5 @@ max_line_length = 140
 exclude_files = { "build", "build.luarocks" }
 read_globals = { table = { fields = { "unpack" }, other_fields = true } }
 files["spec"] = { std = "min+busted" }
+files["lua/moonpost/host/openresty"] = { std = "min+ngx_lua" }
 files["examples/**/config/server.lua"] = { read_globals = { "env" } }

@@ -23,6 +23,13 @@ luajit_packages() {
   fi
 }
 
+# nginx with its Lua module: where it is not packaged, or luajit keeps it out, its specs are skipped.
+nginx_packages() {
+  if ! installed luajit && known libnginx-mod-http-lua; then
+    echo nginx libnginx-mod-http-lua lua-resty-core
+  fi
+}
+
 # The source is formatted for this version alone; where it does not exist, make lint leaves that check out.
 formatter() {
   if known clang-format-14; then echo clang-format-14; fi
@@ -30,7 +37,7 @@ formatter() {
 
 list_missing() {
   local package
-  for package in "${packages[@]}" $(luajit_packages) $(command -v clang-format-14 >/dev/null || formatter); do
+  for package in "${packages[@]}" $(luajit_packages) $(nginx_packages) $(command -v clang-format-14 >/dev/null || formatter); do
     installed "$package" || echo "$package"
   done
 }
@@ -71,5 +78,6 @@ fi
 echo "installing: ${missing[*]}" >&2
 "${as_root[@]}" apt-get update -qq >&2
 mapfile -t missing < <(list_missing) # a fresh system knows its packages only now
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+# In runlevel 1 the nginx package starts no server.
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
   apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >&2

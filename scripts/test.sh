@@ -77,7 +77,12 @@ specs() {
 
 greedy() {
   MOONPOST_KILLS=20 MOONPOST_PROPERTY_ENTRIES=2000 \
-    specs lua5.4 --helper=spec/support/collector.lua --exclude-tags=install
+    specs lua5.4 --helper=spec/support/collector.lua --exclude-tags=install,nginx
+}
+
+# The specs inside a worker of nginx; those of real nginxes (spec/nginx) and of the rock run outside.
+in_nginx() {
+  MOONPOST_KILLS=20 MOONPOST_PROPERTY_ENTRIES=2000 scripts/nginx-specs.sh --exclude-tags=install,nginx
 }
 
 sanitized() {
@@ -85,7 +90,7 @@ sanitized() {
   MOONPOST_BUILD=build/$1 MOONPOST_KILLS=20 MOONPOST_PROPERTY_ENTRIES=1000 \
     ASAN_OPTIONS=$common:detect_leaks=1 UBSAN_OPTIONS=$common:print_stacktrace=1 \
     TSAN_OPTIONS=$common:report_signal_unsafe=0 \
-    specs "build/$1/lua" --cpath="build/$1/lua5.4/?.so" --exclude-tags=install
+    specs "build/$1/lua" --cpath="build/$1/lua5.4/?.so" --exclude-tags=install,nginx
 }
 
 for kind in asan tsan; do
@@ -98,7 +103,8 @@ done
 suite "C units, ASan and UBSan" units asan
 suite "C units, TSan" units tsan
 suite "specs, Lua 5.4" specs lua5.4
-suite "specs, LuaJIT" specs luajit --run=luajit
+suite "specs, LuaJIT" specs luajit --run=luajit --exclude-tags=nginx
+suite "specs, nginx" in_nginx
 suite "specs, Lua 5.4, greedy collector" greedy
 suite "specs, Lua 5.4, ASan and UBSan" sanitized asan
 suite "specs, Lua 5.4, TSan" sanitized tsan

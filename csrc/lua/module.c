@@ -5,6 +5,7 @@
 #include "lua/fs.h"
 #include "lua/http.h"
 #include "lua/payload.h"
+#include "lua/process.h"
 #include "lua/sign.h"
 
 __attribute__((visibility("default"))) int luaopen_moonpost_core(lua_State *L);
@@ -15,6 +16,7 @@ int luaopen_moonpost_core(lua_State *L) {
   mp_lua_http(L);
   mp_lua_fetch(L);
   mp_lua_fs(L);
+  mp_lua_process(L);
   mp_lua_sign(L);
   mp_lua_engine(L);
   return 1;

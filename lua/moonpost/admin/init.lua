@@ -120,6 +120,14 @@ function methods:handle(request)
   return result.status, headers, head and "" or result.body
 end
 
+--- Bytes of the longest body that any route takes: a host need not read more.
+---@return integer
+function methods:max_body()
+  local most = 0
+  for _, route in ipairs(self._routes) do most = math.max(most, route.body and route.body.most or 0) end
+  return most
+end
+
 --- Answers a request with the handler that new made last; for a program that has one.
 ---@param request table
 ---@return integer status
