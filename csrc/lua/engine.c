@@ -335,8 +335,9 @@ static int scripts(lua_State *L) {
   return answer(L, h, mp_engine_scripts(h->engine, lua_toboolean(L, 2), &h->answer, &err), &err);
 }
 
-/* handle:replay(webhook_id, since_ms, until_ms, dead_only, limit, after) */
+/* handle:replay(webhook_id, since_ms, until_ms, "dead" | "held" | "all", limit, after) */
 static int replay(lua_State *L) {
+  static const char *const whats[] = {"dead", "held", "all", NULL};
   mp_lua_handle *h = begin(L);
   mp_replay_range range = {0};
   mp_error err = {0};
@@ -348,7 +349,7 @@ static int replay(lua_State *L) {
   if (after && !mp_event_id_parse(after, &range.after)) return no_event(L);
   range.since_ms = (int64_t)luaL_checknumber(L, 3);
   range.until_ms = (int64_t)luaL_checknumber(L, 4);
-  range.dead_only = lua_toboolean(L, 5);
+  range.what = (mp_replay_what)luaL_checkoption(L, 5, NULL, whats);
   range.limit = limit < MP_REPLAY_STEP ? (int)limit : MP_REPLAY_STEP;
   return answer(L, h, mp_engine_replay(h->engine, &range, &h->answer, &err), &err);
 }

@@ -225,7 +225,7 @@ mp_code mp_sqlite_resend(mp_store *store, int64_t event_id, int64_t webhook_id, 
   sqlite3_bind_int64(q, 1, event_id);
   sqlite3_bind_int64(q, 2, webhook_id);
   sqlite3_bind_int64(q, 3, due_ms);
-  sqlite3_bind_int(q, 4, anew);
+  sqlite3_bind_int(q, 4, anew || state == MP_FILTERED); /* no script made what it would send */
   code = mp_sqlite_run(s, q, NULL, err);
   if (code == MP_OK) mp_sqlite_total_state(s, state, -1);
   return code;

@@ -6,24 +6,41 @@
 
 #define EVENT_COLUMNS "e.id, e.type, e.model, e.order_key, e.created_ms, "
 
+static mp_code statement_of(mp_sqlite *s, mp_replay_what what, sqlite3_stmt **q, mp_error *err) {
+  switch (what) {
+    case MP_REPLAY_DEAD:
+      return mp_sqlite_read(s, MP_SQL_REPLAY_DEAD,
+                            "SELECT " EVENT_COLUMNS
+                            "d.state "
+                            "FROM delivery d INDEXED BY delivery_ended "
+                            "CROSS JOIN event e ON e.id = d.event_id "
+                            "WHERE d.state = 3 AND d.state >= 3 AND d.event_id > ?1 "
+                            "AND d.webhook_id = ?2 ORDER BY d.event_id LIMIT ?3",
+                            q, err);
+    case MP_REPLAY_HELD:
+      return mp_sqlite_read(s, MP_SQL_REPLAY_HELD,
+                            "SELECT " EVENT_COLUMNS
+                            "d.state "
+                            "FROM delivery d INDEXED BY delivery_due "
+                            "CROSS JOIN event e ON e.id = d.event_id "
+                            "WHERE d.webhook_id = ?2 AND d.state = 0 AND d.due_ms = " MP_PARKED_SQL
+                            " AND d.event_id > ?1 ORDER BY d.event_id LIMIT ?3",
+                            q, err);
+    case MP_REPLAY_ALL:
+      break;
+  }
+  return mp_sqlite_read(s, MP_SQL_REPLAY_ALL,
+                        "SELECT " EVENT_COLUMNS
+                        "coalesce(d.state, -1) "
+                        "FROM event e LEFT JOIN delivery d "
+                        "ON d.event_id = e.id AND d.webhook_id = ?2 "
+                        "WHERE e.id > ?1 ORDER BY e.id LIMIT ?3",
+                        q, err);
+}
+
 static mp_code prepare(mp_sqlite *s, const mp_replay_range *range, sqlite3_stmt **q,
                        mp_error *err) {
-  mp_code code = range->dead_only
-                     ? mp_sqlite_read(s, MP_SQL_REPLAY_DEAD,
-                                      "SELECT " EVENT_COLUMNS
-                                      "d.state "
-                                      "FROM delivery d INDEXED BY delivery_ended "
-                                      "CROSS JOIN event e ON e.id = d.event_id "
-                                      "WHERE d.state = 3 AND d.state >= 3 AND d.event_id > ?1 "
-                                      "AND d.webhook_id = ?2 ORDER BY d.event_id LIMIT ?3",
-                                      q, err)
-                     : mp_sqlite_read(s, MP_SQL_REPLAY_ALL,
-                                      "SELECT " EVENT_COLUMNS
-                                      "coalesce(d.state, -1) "
-                                      "FROM event e LEFT JOIN delivery d "
-                                      "ON d.event_id = e.id AND d.webhook_id = ?2 "
-                                      "WHERE e.id > ?1 ORDER BY e.id LIMIT ?3",
-                                      q, err);
+  mp_code code = statement_of(s, range->what, q, err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(*q, 1, range->after);
   sqlite3_bind_int64(*q, 2, range->webhook_id);

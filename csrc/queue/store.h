@@ -334,12 +334,18 @@ mp_code mp_store_output(mp_store *store, int64_t event_id, int64_t webhook_id, m
 
 /* ---- replay --------------------------------------------------------------------------------- */
 
+typedef enum mp_replay_what {
+  MP_REPLAY_DEAD, /* events whose delivery to the webhook is dead ... */
+  MP_REPLAY_HELD, /* ... or was held by a script */
+  MP_REPLAY_ALL   /* whatever came of it, and events that have none */
+} mp_replay_what;
+
 typedef struct mp_replay_range {
   int64_t webhook_id;
   int64_t since_ms, until_ms; /* of the events' created_ms; until_ms is outside */
-  bool dead_only;             /* only events whose delivery to the webhook is dead */
-  int64_t after;              /* only events above this id */
-  int limit;                  /* how many are looked at */
+  mp_replay_what what;
+  int64_t after; /* only events above this id */
+  int limit;     /* how many are looked at */
 } mp_replay_range;
 
 typedef struct mp_replay_row {

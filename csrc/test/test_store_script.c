@@ -268,6 +268,58 @@ static void outputs_go_with_their_event(void **state) {
   commit(f);
 }
 
+typedef struct found {
+  int64_t ids[4];
+  int count;
+} found;
+
+static mp_code keep_found(void *arg, const mp_replay_row *row, mp_error *err) {
+  found *to = arg;
+  (void)err;
+  assert_true(to->count < 4);
+  to->ids[to->count++] = row->event_id;
+  return MP_OK;
+}
+
+static void a_replay_finds_what_a_script_holds(void **state) {
+  fixture *f = *state;
+  int64_t lease = MP_LEASE(3, 1), hook, next;
+  mp_replay_range range = {.until_ms = INT64_MAX, .what = MP_REPLAY_HELD, .limit = 10};
+  found held = {0};
+
+  begin(f);
+  range.webhook_id = hook = leased(f, true, lease);
+  assert_true(end(f, hook, lease, MP_HELD, NULL, &script_failed));
+  add_event(f, 2);
+  add_delivery(f, 2, hook, MP_WAITING, 5, 0);
+  must(f, mp_store_replay(f->store, &range, keep_found, &held, &next, &f->err));
+  assert_int_equal(held.count, 1);
+  assert_int_equal(held.ids[0], 1);
+  assert_int_equal(next, 0);
+  must(f, mp_store_resend(f->store, 1, hook, false, 70, &f->err));
+  assert_int_equal(state_of(f, 1, hook), MP_WAITING);
+  held.count = 0;
+  must(f, mp_store_replay(f->store, &range, keep_found, &held, &next, &f->err));
+  assert_int_equal(held.count, 0);
+  commit(f);
+}
+
+/* A filter ended the chain: nothing made what would be sent. */
+static void a_filtered_one_goes_through_its_scripts_again(void **state) {
+  fixture *f = *state;
+  int64_t lease = MP_LEASE(3, 1), hook;
+  claims c;
+
+  begin(f);
+  hook = leased(f, true, lease);
+  assert_true(end(f, hook, lease, MP_FILTERED, "crm@1", NULL));
+  must(f, mp_store_resend(f->store, 1, hook, false, 70, &f->err));
+  c = claim(f, hook, 100, 10, lease + 1);
+  assert_int_equal(c.count, 1);
+  assert_null(c.items[0].script);
+  commit(f);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
   const struct CMUnitTest tests[] = {
@@ -280,6 +332,8 @@ int main(void) {
       TEST(a_dead_engines_routings_are_taken_over),
       TEST(what_is_routed_yet_is_not_forgotten),
       TEST(outputs_go_with_their_event),
+      TEST(a_replay_finds_what_a_script_holds),
+      TEST(a_filtered_one_goes_through_its_scripts_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,9 +66,9 @@ end
 local MAX_REPLAY = 1000000
 
 local function range_of(options)
-  local range = { dead_only = options.state ~= "all" }
+  local range = { state = options.state or "dead" }
   local message
-  if options.state ~= nil and options.state ~= "all" and options.state ~= "dead" and options.state ~= "held" then
+  if range.state ~= "all" and range.state ~= "dead" and range.state ~= "held" then
     return nil, ("state: expected \"dead\", \"held\" or \"all\", got '%s'"):format(tostring(options.state))
   end
   for name, default in pairs { since = -62135596800000, ["until"] = 253402300800000 } do -- the years 1 to 9999
@@ -86,17 +86,18 @@ local function range_of(options)
   return range
 end
 
--- What is held goes when its webhook is enabled; what an enabled one still has waiting goes by itself.
-local function replay_held(self, webhook_id)
+-- What a disabled webhook holds goes when it is enabled; an enabled one holds what its scripts failed of.
+local function check_held(self, webhook_id)
   local webhook, message, code = json.answer(self._engine:webhook(webhook_id))
   if not webhook then return nil, message, code end
-  if webhook.enabled then return { count = 0 } end
+  if webhook.enabled then return true end
   return nil, ("webhook %s is disabled: what it holds is sent when it is enabled"):format(webhook_id), "EINVAL"
 end
 
 --- Sends the events of a time again to one webhook: the same bytes, the same webhook-id; what is not yet sent is not sent
--- twice. With state "all" also events that came before the webhook was there, if it wants them now. It goes in steps, each
--- of them on disk when it is done, oldest first; after a failure, or at the limit, next is where to go on.
+-- twice. With state "held" what a script failed of goes through it again; with "all" also events that came before the webhook
+-- was there, if it wants them now. It goes in steps, each of them on disk when it is done, oldest first; after a failure, or at
+-- the limit, next is where to go on.
 ---@param options { webhook_id: string, since: string|number?, until: string|number?, state: "dead"|"held"|"all"?, limit: integer?,
 -- after: string? } since, until (which is outside): ISO 8601 or seconds since 1970, of the events' created_at; state: default
 -- "dead"; limit: how many at most, default 10,000; after: the next of an earlier call
@@ -109,11 +110,14 @@ function methods:replay(options)
   if not range then return nil, message, "EINVAL" end
   local webhook_id = type(options.webhook_id) == "number" and ("%d"):format(options.webhook_id) or options.webhook_id
   if type(webhook_id) ~= "string" then return nil, "webhook_id: expected a webhook's id", "EINVAL" end
-  if options.state == "held" then return replay_held(self, webhook_id) end
+  if range.state == "held" then
+    local ok, why, code = check_held(self, webhook_id)
+    if not ok then return nil, why, code end
+  end
   local result = { count = 0, next = options.after }
   repeat
     local step, code
-    step, message, code = json.answer(self._engine:replay(webhook_id, range.since, range["until"], range.dead_only,
+    step, message, code = json.answer(self._engine:replay(webhook_id, range.since, range["until"], range.state,
       range.limit - result.count, result.next))
     if not step then
       return nil, ("%s (after %d, up to %s)"):format(message, result.count, result.next or "the first"), code

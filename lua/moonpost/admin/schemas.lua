@@ -195,7 +195,7 @@ local function add_deliveries(all)
   local time = { anyOf = list { TIME, number(-62135596800, 99999999999) }, description = "ISO 8601, or seconds since 1970." }
   all.Replay = object({
     webhook_id = { anyOf = list { number(1, 999999999999999, "integer"), { type = "string", pattern = "^[1-9][0-9]{0,14}$" } } },
-    since = time, ["until"] = time, state = enum { "dead", "all" }, limit = number(1, 10000, "integer"), after = EVENT_ID,
+    since = time, ["until"] = time, state = enum { "dead", "held", "all" }, limit = number(1, 10000, "integer"), after = EVENT_ID,
   }, { "webhook_id" }, { additionalProperties = false })
   all.ReplayAnswer = object({ data = object({ count = COUNT, next = { type = list { "string", "null" } } },
     { "count", "next" }) }, { "data" })

@@ -120,7 +120,8 @@ local function add_deliveries(parser)
   replay:option("--webhook", "The webhook's id."):count(1)
   replay:option("--since", "Only events from this time on (2026-01-10T08:00:00Z).")
   replay:option("--until", "Only events before this time.")
-  replay:option("--state", "Only those whose delivery is dead, or all that the webhook wants."):choices { "dead", "all" }
+  replay:option("--state", "Only those whose delivery is dead, or held by a script; or all that the webhook wants.")
+    :choices { "dead", "held", "all" }
     :default "dead"
   replay:option("--limit", "At most so many."):default("10000"):convert(between(1, 1000000, "^%d+$", "whole number"))
   replay:option("--after", "Go on after this event: what an earlier replay printed.")
