@@ -143,9 +143,24 @@ mp_code mp_engine_stats(mp_engine *engine, bool count_store, mp_buf *out, mp_err
 
 /* ---- scripts -------------------------------------------------------------------------------- */
 
+/* What webhooks name, as mp_scripts_keep takes it. */
+static mp_code named_scripts(const mp_engine *e, char **out, mp_error *err) {
+  mp_buf names;
+
+  mp_buf_init(&names, MP_BUF_NO_LIMIT);
+  for (size_t i = 0; i < e->lanes.count; i++) {
+    const mp_webhook *w = e->lanes.items[i]->webhook;
+    if (w && w->script) mp_buf_add(&names, w->script, strlen(w->script) + 1);
+  }
+  mp_buf_add_char(&names, '\0');
+  if (names.failed == MP_OK) *out = mp_buf_take(&names, NULL);
+  mp_buf_free(&names);
+  return *out ? MP_OK : mp_fail(err, MP_ENOMEM, "out of memory");
+}
+
 static mp_code run_scripts(mp_engine *e, mp_call *call, mp_error *err) {
-  (void)err;
   if (e->scripting) {
+    if (named_scripts(e, &call->text, err) != MP_OK) return MP_ENOMEM;
     call->deferred = true;
     call->hand_on = mp_script_call;
   } else {

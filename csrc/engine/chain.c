@@ -21,7 +21,6 @@ typedef struct walk {
   char id[MP_EVENT_ID_SIZE];
   mp_script_event event;
   mp_script_webhook webhook;
-  mp_buf url; /* the webhook's, without a user name and password */
   mp_buf version;
   mp_buf next;       /* what a transform returned */
   mp_headers fields; /* that transforms added, so far */
@@ -52,22 +51,7 @@ void mp_scripted_free(mp_scripted *scripted) {
 
 /* ---- what scripts see ----------------------------------------------------------------------- */
 
-static mp_code show_url(walk *w) {
-  const char *url = w->delivery->webhook->url, *rest = strstr(url, "://");
-  size_t scheme = rest ? (size_t)(rest - url) + 3 : 0;
-  size_t authority = strcspn(url + scheme, "/?#");
-
-  for (size_t i = authority; i > 0; i--) {
-    if (url[scheme + i - 1] != '@') continue;
-    mp_buf_add(&w->url, url, scheme);
-    url += scheme + i;
-    break;
-  }
-  mp_buf_add(&w->url, url, strlen(url) + 1);
-  return w->url.failed == MP_OK ? MP_OK : mp_fail(&w->err, MP_ENOMEM, "out of memory");
-}
-
-static mp_code show(walk *w) {
+static void show(walk *w) {
   const mp_event_row *row = &w->delivery->event->row;
   const mp_webhook *webhook = w->delivery->webhook;
 
@@ -80,11 +64,9 @@ static mp_code show(walk *w) {
                                .body_len = row->body_len};
   w->webhook = (mp_script_webhook){.id = webhook->id,
                                    .name = webhook->name,
+                                   .url = webhook->url,
                                    .events = (const char *const *)webhook->patterns,
                                    .event_count = webhook->pattern_count};
-  if (show_url(w) != MP_OK) return MP_ENOMEM;
-  w->webhook.url = w->url.data;
-  return MP_OK;
 }
 
 /* ---- what scripts return -------------------------------------------------------------------- */
@@ -375,17 +357,13 @@ bool mp_scripts_run(mp_scripts *scripts, mp_delivery *delivery) {
   mp_code code;
 
   if (!w.made) return false;
-  mp_buf_init(&w.url, MP_BUF_NO_LIMIT);
   mp_buf_init(&w.version, MP_BUF_NO_LIMIT);
   mp_buf_init(&w.next, MP_BUF_NO_LIMIT);
   mp_headers_init(&w.fields);
-  code = show(&w);
-  if (code == MP_OK) {
-    code = delivery->lane->webhook_id == MP_ROUTING ? route(&w) : deliver(&w, scripts);
-  }
+  show(&w);
+  code = delivery->lane->webhook_id == MP_ROUTING ? route(&w) : deliver(&w, scripts);
   if (code == MP_OK) code = keep_version(&w);
   if (code != MP_OK && code != MP_ENOMEM) fail_delivery(&w);
-  mp_buf_free(&w.url);
   mp_buf_free(&w.version);
   mp_buf_free(&w.next);
   mp_headers_free(&w.fields);

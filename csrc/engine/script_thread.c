@@ -195,6 +195,7 @@ static void run_calls(mp_script_thread *t, mp_list *calls) {
     mp_call *call = MP_CONTAINER(n, mp_call, node);
     mp_error err = {0};
 
+    mp_scripts_keep(t->scripts, call->text);
     if (call->flag)
       mp_scripts_reload(t->scripts, true, &t->news, &call->out);
     else

@@ -114,6 +114,30 @@ mp_code mp_scripts_need(mp_scripts *scripts, const char *name, mp_error *err) {
   return slot ? load(scripts, slot, err) : MP_ENOMEM;
 }
 
+static bool is_named(const char *names, const char *name) {
+  for (const char *n = names; *n; n += strlen(n) + 1)
+    if (strcmp(n, name) == 0) return true;
+  return false;
+}
+
+void mp_scripts_keep(mp_scripts *scripts, const char *names) {
+  mp_script_chain *c = &scripts->chain;
+  size_t kept = c->global_count;
+  mp_error err; /* is kept with its script */
+
+  pthread_mutex_lock(&scripts->lock);
+  for (size_t i = kept; i < c->count; i++) {
+    if (is_named(names, c->slots[i]->name))
+      c->slots[kept++] = c->slots[i];
+    else
+      free_slot(c->ops, c->slots[i]);
+  }
+  c->count = kept;
+  pthread_mutex_unlock(&scripts->lock);
+  for (const char *n = names; *n; n += strlen(n) + 1)
+    mp_scripts_need(scripts, n, &err);
+}
+
 mp_code mp_scripts_new(const mp_settings *settings, mp_scripts **out, mp_error *err) {
   mp_scripts *s = calloc(1, sizeof *s);
   mp_code code = MP_OK;

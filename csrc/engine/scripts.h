@@ -40,6 +40,10 @@ bool mp_scripts_apply(mp_scripts *scripts, const char *own, const char *type, co
 /* Loads a webhook's script, unless it is loaded. */
 mp_code mp_scripts_need(mp_scripts *scripts, const char *name, mp_error *err);
 
+/* names: those that webhooks name, each with a NUL, and one more at the end. They are loaded where
+ * they are not; of those that nothing names any more nothing is kept. */
+void mp_scripts_keep(mp_scripts *scripts, const char *names);
+
 /* Loads anew what changed on disk (all: everything). Appends to news what came into place, and to
  * out (may be NULL) what became of each: {"loaded":[...],"failed":[{"script","error"}]}. */
 void mp_scripts_reload(mp_scripts *scripts, bool all, mp_list *news, mp_buf *out);

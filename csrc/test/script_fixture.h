@@ -9,7 +9,7 @@
 #include "engine_fixture.h"
 
 /* Lines: "filter=yes|no|error", "transform=JSON", "text=TYPE BODY", "headers=JSON",
- * "url=" (the webhook's, as a text), "route=JSON|nil|error". "broken" cannot be loaded. */
+ * "route=JSON|nil|error". "broken" cannot be loaded. */
 struct mp_script {
   char *source;
   char hash[MP_SCRIPT_HASH + 1];
@@ -117,7 +117,7 @@ static inline bool fake_filters(const mp_script *s, const char *type, const char
 static inline bool fake_transforms(const mp_script *s, const char *type, const char *model) {
   (void)type;
   (void)model;
-  return has(s, "transform") || has(s, "text") || has(s, "headers") || has(s, "url");
+  return has(s, "transform") || has(s, "text") || has(s, "headers");
 }
 
 static inline mp_code fake_route(mp_script *s, const mp_script_event *e, mp_buf *names,
@@ -151,6 +151,7 @@ static inline mp_code fake_transform(mp_script *s, const mp_script_event *e,
                                      mp_buf *content_type, mp_script_use *use, mp_error *err) {
   char value[512];
   (void)e;
+  (void)w;
   (void)payload;
   (void)len;
   (void)use;
@@ -164,11 +165,6 @@ static inline mp_code fake_transform(mp_script *s, const mp_script_event *e,
     *changed = true;
     mp_buf_add(content_type, value, (size_t)(space - value));
     mp_buf_add_str(body, space + 1);
-  }
-  if (has(s, "url")) {
-    *changed = true;
-    mp_buf_add_str(content_type, "text/plain");
-    mp_buf_add_str(body, w->url);
   }
   if (order(s, "headers", value, sizeof value)) mp_buf_add_str(headers, value);
   return MP_OK;

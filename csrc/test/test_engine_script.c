@@ -468,6 +468,29 @@ static void global_scripts_come_first(void **state) {
   stop_sink(s);
 }
 
+static void scripts_are_those_that_something_names(void **state) {
+  mp_engine *e;
+  mp_error err = {0};
+  mp_buf out;
+  (void)state;
+
+  write_script("redact", "filter=yes");
+  write_script("crm", "filter=yes");
+  e = open_with(scripted_settings("redact"));
+  assert_has_not(scripts_of(e, false), "crm");
+  add_hook(e, "a", 1, ",\"script\":\"crm\"");
+  add_hook(e, "b", 1, ",\"script\":\"crm\"");
+  assert_has(scripts_of(e, false), "\"name\":\"crm\",\"global\":false,\"version\":");
+  assert_has(scripts_of(e, true), "{\"loaded\":[\"redact\",\"crm\"],\"failed\":[]}");
+  mp_buf_init(&out, MP_BUF_NO_LIMIT);
+  assert_int_equal(mp_engine_webhook_delete(e, FIRST, &out, &err), MP_OK);
+  assert_has(scripts_of(e, false), "crm");
+  assert_int_equal(mp_engine_webhook_delete(e, SECOND, &out, &err), MP_OK);
+  assert_has_not(scripts_of(e, false), "crm");
+  mp_buf_free(&out);
+  mp_engine_close(e, 5000, NULL);
+}
+
 static void a_webhook_names_a_script_that_is_there(void **state) {
   mp_engine *e = open_with(scripted_settings(NULL));
   const char *named = "{\"url\":\"http://127.0.0.1:1/\",\"events\":[\"*\"],\"script\":\"crm\"}";
@@ -545,6 +568,7 @@ int main(void) {
       TEST(a_script_that_is_missing_at_start_is_an_error),
       TEST(a_webhooks_script_that_is_missing_holds),
       TEST(global_scripts_come_first),
+      TEST(scripts_are_those_that_something_names),
       TEST(a_webhook_names_a_script_that_is_there),
       TEST(without_scripts_what_names_one_is_held),
   };
