@@ -539,9 +539,12 @@ static bool any_matches(char *const *patterns, const char *text) {
   return false;
 }
 
+/* A model is named by its uid ("application::address.address"), or by what follows its last dot. */
 static bool takes(const mp_script *script, phase which, const char *type, const char *model) {
+  const char *dot = model ? strrchr(model, '.') : NULL;
+
   return script && script->has[which] && any_matches(script->events, type) &&
-         any_matches(script->models, model);
+         (any_matches(script->models, model) || (dot && any_matches(script->models, dot + 1)));
 }
 
 static bool script_routes(const mp_script *script, const char *type, const char *model) {
