@@ -38,15 +38,21 @@ static bool option(lua_State *L, int index, const char *name) {
   return set;
 }
 
+mp_sanitize_options mp_lua_sanitize_options(lua_State *L, int index) {
+  luaL_checktype(L, index, LUA_TTABLE);
+  return (mp_sanitize_options){.keep_unknown = option(L, index, "keep_unknown"),
+                               .keep_users = option(L, index, "keep_users")};
+}
+
 /* open(settings, schema, { keep_unknown =, keep_users =, event_size = }) -> handle */
 static int open(lua_State *L) {
   mp_lua_handle *h;
+  mp_schema *schema;
   mp_settings *settings;
   mp_error err = {0};
   mp_code code;
 
   luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
   h = lua_newuserdatauv(L, sizeof *h, 0);
   memset(h, 0, sizeof *h);
@@ -54,18 +60,18 @@ static int open(lua_State *L) {
   mp_buf_init(&h->answer, MAX_ANSWER);
   luaL_getmetatable(L, MP_LUA_HANDLE);
   lua_setmetatable(L, -2);
-  h->schema = mp_lua_check_schema(L, 2);
+  h->schema = schema = mp_lua_check_schema(L, 2);
   lua_pushvalue(L, 2);
   h->schema_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  h->sanitize = (mp_sanitize_options){.keep_unknown = option(L, 3, "keep_unknown"),
-                                      .keep_users = option(L, 3, "keep_users"),
-                                      .unknown_key = mp_lua_unknown_key,
-                                      .unknown_key_arg = h};
+  h->sanitize = mp_lua_sanitize_options(L, 3);
+  h->sanitize.unknown_key = mp_lua_unknown_key;
+  h->sanitize.unknown_key_arg = h;
   lua_getfield(L, 3, "event_size");
   h->event_size = (size_t)luaL_checknumber(L, -1);
   lua_pop(L, 1);
   mp_buf_init(&h->body, h->event_size);
   code = mp_lua_settings(L, 1, &settings, &err);
+  if (code == MP_OK) mp_lua_settings_sanitizer(settings, schema, &h->sanitize);
   if (code == MP_OK) code = mp_engine_open(settings, &h->engine, &err);
   return code == MP_OK ? 1 : mp_lua_fail(L, &err);
 }
@@ -315,6 +321,9 @@ static int delivery(lua_State *L) {
 static int attempts(lua_State *L) {
   return of_delivery(L, mp_engine_attempts);
 }
+static int payload(lua_State *L) {
+  return of_delivery(L, mp_engine_payload);
+}
 /* handle:resend(delivery_id, rerun) */
 static int resend(lua_State *L) {
   mp_lua_handle *h = begin(L);
@@ -402,6 +411,7 @@ static const luaL_Reg methods[] = {
     {"deliveries", deliveries},
     {"delivery", delivery},
     {"attempts", attempts},
+    {"payload", payload},
     {"resend", resend},
     {"scripts", scripts},
     {"replay", replay},

@@ -6,6 +6,7 @@
 #include "lua/http.h"
 #include "lua/payload.h"
 #include "lua/process.h"
+#include "lua/script.h"
 #include "lua/sign.h"
 
 __attribute__((visibility("default"))) int luaopen_moonpost_core(lua_State *L);
@@ -19,5 +20,6 @@ int luaopen_moonpost_core(lua_State *L) {
   mp_lua_process(L);
   mp_lua_sign(L);
   mp_lua_engine(L);
+  mp_lua_script(L);
   return 1;
 }

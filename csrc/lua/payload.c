@@ -12,7 +12,7 @@
 
 /* ---- schema --------------------------------------------------------------------------------- */
 
-const mp_schema *mp_lua_check_schema(lua_State *L, int index) {
+mp_schema *mp_lua_check_schema(lua_State *L, int index) {
   return *(mp_schema **)luaL_checkudata(L, index, SCHEMA_MT);
 }
 

@@ -11,6 +11,6 @@ void mp_lua_payload(lua_State *L);
 
 /* The schema at index; raises an argument error when it is something else. Lives as long as its
  * userdata. */
-const mp_schema *mp_lua_check_schema(lua_State *L, int index);
+mp_schema *mp_lua_check_schema(lua_State *L, int index);
 
 #endif

@@ -64,22 +64,27 @@ static void *array(reader *r, size_t count, size_t size) {
   return items;
 }
 
-static void read_events(reader *r, mp_settings *s) {
-  size_t count;
-  if (!push(r, "events", LUA_TTABLE)) return;
-  count = lua_rawlen(r->L, -1);
-  if (count > MP_MAX_EVENT_TYPES) {
-    r->code =
-        mp_fail(r->err, MP_EINVAL, "webhooks.events: at most %d event types", MP_MAX_EVENT_TYPES);
-  }
-  if (r->code == MP_OK) s->events = array(r, count, sizeof *s->events);
-  for (size_t i = 0; i < count && r->code == MP_OK; i++) {
+/* A list of strings. */
+static void strings_field(reader *r, const char *name, char ***out, size_t *count) {
+  size_t length;
+  if (!push(r, name, LUA_TTABLE)) return;
+  length = lua_rawlen(r->L, -1);
+  *out = array(r, length, sizeof **out);
+  for (size_t i = 0; i < length && r->code == MP_OK; i++) {
     lua_rawgeti(r->L, -1, (int)i + 1);
-    s->events[i] = copy(r, -1);
-    s->event_count = i + 1;
+    (*out)[i] = copy(r, -1);
+    *count = i + 1;
     lua_pop(r->L, 1);
   }
   lua_pop(r->L, 1);
+}
+
+static void read_events(reader *r, mp_settings *s) {
+  strings_field(r, "events", &s->events, &s->event_count);
+  if (r->code == MP_OK && s->event_count > MP_MAX_EVENT_TYPES) {
+    r->code =
+        mp_fail(r->err, MP_EINVAL, "webhooks.events: at most %d event types", MP_MAX_EVENT_TYPES);
+  }
 }
 
 static void read_retry(reader *r, mp_settings *s) {
@@ -124,6 +129,30 @@ static void read_endpoints(reader *r, mp_settings *s) {
   lua_pop(r->L, 1);
 }
 
+static void read_scripts(reader *r, mp_script_settings *s) {
+  reader of = {.L = r->L, .err = r->err};
+
+  if (!push(r, "scripts", LUA_TTABLE)) return;
+  of.index = lua_gettop(r->L);
+  s->ops = &mp_script_lua_ops;
+  s->folder = optional_string(&of, "folder");
+  s->constants = string_field(&of, "constants");
+  s->limits.time_us = (int64_t)number_field(&of, "time_us");
+  s->limits.instructions = (int64_t)number_field(&of, "instructions");
+  s->limits.memory = (size_t)number_field(&of, "memory");
+  s->max_output = (size_t)number_field(&of, "max_output");
+  strings_field(&of, "global", &s->global, &s->global_count);
+  r->code = of.code;
+  lua_pop(r->L, 1);
+}
+
+void mp_lua_settings_sanitizer(mp_settings *settings, mp_schema *schema,
+                               const mp_sanitize_options *options) {
+  settings->scripts.schema = mp_schema_ref(schema);
+  settings->scripts.sanitize = (mp_sanitize_options){.keep_unknown = options->keep_unknown,
+                                                     .keep_users = options->keep_users};
+}
+
 mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *err) {
   reader r = {.L = L, .index = lua_absindex(L, index), .err = err};
   mp_settings *s = calloc(1, sizeof *s);
@@ -157,6 +186,7 @@ mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *er
   read_retry(&r, s);
   read_headers(&r, s);
   read_endpoints(&r, s);
+  read_scripts(&r, &s->scripts);
   if (r.code != MP_OK) {
     mp_settings_free(s);
     return r.code;

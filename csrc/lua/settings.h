@@ -10,4 +10,8 @@
  * made on failure. */
 mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *err);
 
+/* What scripts return is sanitized by these. The settings get a reference to the schema. */
+void mp_lua_settings_sanitizer(mp_settings *settings, mp_schema *schema,
+                               const mp_sanitize_options *options);
+
 #endif

@@ -5,6 +5,7 @@ local mask = require "moonpost.mask"
 local models = require "moonpost.models"
 local network = require "moonpost.network"
 local reports = require "moonpost.reports"
+local script_files = require "moonpost.script_files"
 local suggest = require "moonpost.suggest"
 local webhook = require "moonpost.webhook"
 
@@ -162,11 +163,6 @@ local function scripts(value, where, context)
   return path
 end
 
-local function no_scripts(value, where)
-  if list_length(value) == 0 then return value end
-  return nil, ("%s: scripts are not supported by this version"):format(where)
-end
-
 local function extra_events(value, where)
   local list, message = strings(value, where)
   if not list then return nil, message end
@@ -242,6 +238,9 @@ local LIMITS = {
   inbox = { check = webhook.integer(1, 1000000), default = 10000 },
   inboxBytes = { check = webhook.integer(1024, 4294967296), default = 67108864 },
   emitTimeout = { check = seconds, default = 30 },
+  scriptTime = { check = webhook.number(0.001, 60), default = 0.05 },
+  scriptInstructions = { check = webhook.integer(1000, 1000000000000), default = 10000000 },
+  scriptMemory = { check = webhook.integer(262144, 1073741824), default = 16777216 },
 }
 
 local RETENTION = {
@@ -259,7 +258,7 @@ local WEBHOOKS = {
   keyFile = { check = path_of },
   models = { check = models_or_folder },
   scripts = { check = scripts },
-  globalScripts = { check = no_scripts },
+  globalScripts = { check = script_files.global },
   endpoints = { check = any_table },
   events = { check = extra_events },
   delivery = { check = section(DELIVERY) },
@@ -268,7 +267,7 @@ local WEBHOOKS = {
   limits = { check = section(LIMITS) },
   retention = { check = section(RETENTION) },
   log = { check = section(LOG) },
-  constants = { check = any_table },
+  constants = { check = script_files.constants },
 }
 
 -- ---- the whole --------------------------------------------------------------------------------------
@@ -285,6 +284,18 @@ local function check_top(source)
   end
   if source.webhooks ~= nil and type(source.webhooks) ~= "table" then
     return nil, ("webhooks: expected a table, got %s"):format(shown(source.webhooks))
+  end
+  return true
+end
+
+-- The scripts that are named are there.
+local function check_scripts(folder, global)
+  if #global > 0 and not folder then
+    return nil, "webhooks.globalScripts: expected webhooks.scripts, the folder of scripts, as well"
+  end
+  for i, name in ipairs(global) do
+    local ok, message = script_files.find(folder, name, ("webhooks.globalScripts[%d]"):format(i))
+    if not ok then return nil, message end
   end
   return true
 end
@@ -332,7 +343,8 @@ local function build(source, file, dir)
     models_source = checked.models,
     default_headers = checked.defaultHeaders or {},
     scripts = checked.scripts,
-    constants = checked.constants or {},
+    global_scripts = checked.globalScripts or {},
+    constants = checked.constants or "{}", -- JSON
   }
   for name, shape in pairs {
     delivery = DELIVERY, sanitize = SANITIZE, network = NETWORK, limits = LIMITS, retention = RETENTION, log = LOG,
@@ -342,6 +354,8 @@ local function build(source, file, dir)
   if result.delivery.connectTimeout > result.delivery.timeout then
     result.delivery.connectTimeout = result.delivery.timeout
   end
+  ok, message = check_scripts(result.scripts, result.global_scripts)
+  if not ok then return nil, message end
   result.events, result.event_list = event_sets(checked.events or {})
   result.schema_list, message = models.compile(checked.models, {
     privateAttributes = result.sanitize.privateAttributes, where = "webhooks.models",
@@ -356,6 +370,10 @@ local function build(source, file, dir)
       local model, why = schema:model(name)
       if not model then return nil, why end
       return model.uid
+    end,
+    script = function(name, where)
+      if result.scripts then return script_files.find(result.scripts, name, where) end
+      return nil, ("%s: expected webhooks.scripts, the folder of scripts, as well"):format(where)
     end,
   })
   if not result.endpoints then return nil, message end
@@ -396,10 +414,12 @@ function config.describe(loaded)
   add("store", "%s", loaded.store)
   add("models", "%d (and %d built in)", own, #loaded.schema_list - own)
   add("events", "%s", table.concat(loaded.event_list, ", "))
+  if loaded.scripts then add("scripts", "%s", loaded.scripts) end
+  if #loaded.global_scripts > 0 then add("global scripts", "%s", table.concat(loaded.global_scripts, ", ")) end
   for _, header in ipairs(loaded.default_headers) do add("default header", "%s: %s", header[1], mask.value(header[2])) end
   for _, endpoint in ipairs(loaded.endpoints) do
-    add("endpoint", "%s -> %s (%s)%s", endpoint.name, mask.url(endpoint.url),
-      table.concat(endpoint.events, ", "), endpoint.enabled and "" or " disabled")
+    add("endpoint", "%s -> %s (%s)%s%s", endpoint.name, mask.url(endpoint.url), table.concat(endpoint.events, ", "),
+      endpoint.script and " by " .. endpoint.script or "", endpoint.enabled and "" or " disabled")
   end
   return lines
 end

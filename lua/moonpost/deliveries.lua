@@ -18,7 +18,9 @@ local methods = mt.__index
 ---@field attempts integer made so far
 ---@field created_at string of the event, ISO 8601
 ---@field due_at string? when a waiting one is due
----@field last { at: string, duration_ms: number, status: integer?, class: string?, error: string? }? the last attempt
+---@field scripts string? the versions of the scripts that it went through: "redact@0f3a… crm@9a41…"
+---@field last { at: string?, duration_ms: number?, status: integer?, class: string?, error: string? }? the last attempt; without at
+-- it ended or is held without one: class "script" says which script failed, and where
 
 --- For moonpost.open alone.
 function deliveries.new(engine)
@@ -45,22 +47,38 @@ end
 
 --- The attempts of a delivery, oldest first.
 ---@param id string
----@return { number: integer, at: string, duration_ms: number, status: integer?, class: string?, error: string?, response: string? }[]|nil
+---@return { number: integer, at: string, duration_ms: number, status: integer?, class: string?, error: string?, response: string?,
+-- scripts: string? }[]|nil attempts scripts: the versions that made what was sent
 ---@return string? message
 ---@return string? code ENOENT
 function methods:attempts(id)
   return json.answer(self._engine:attempts(id))
 end
 
---- Sends a delivery again, now: the same bytes, the same webhook-id. Its retry schedule starts anew; a pending
+--- What is sent to the webhook: the event's body, or what scripts made of it.
+---@param id string
+---@return { body: string, content_type: string, headers: table<string, string> }|nil payload headers: those that scripts added
+---@return string? message
+---@return string? code ENOENT (also when its event is forgotten)
+function methods:payload(id)
+  local row, message, code = json.answer(self._engine:payload(id))
+  if not row then return nil, message, code end
+  local payload = { body = row.body, content_type = row.content_type or "application/json", headers = {} }
+  for _, header in ipairs(row.headers or {}) do payload.headers[header[1]] = header[2] end
+  return payload
+end
+
+--- Sends a delivery again, now: the same bytes, the same webhook-id; with rerun its event goes through the scripts as they
+-- are now. Its retry schedule starts anew; a pending
 -- automatic attempt is replaced. It waits while its webhook is disabled or left alone, and where the webhook has an order
 -- behind what is under way.
 ---@param id string
+---@param options? { rerun: boolean? }
 ---@return moonpost.Delivery|nil
 ---@return string? message
 ---@return string? code ENOENT, EBUSY (an attempt is under way)
-function methods:resend(id)
-  return json.answer(self._engine:resend(id))
+function methods:resend(id, options)
+  return json.answer(self._engine:resend(id, options ~= nil and options.rerun == true))
 end
 
 local MAX_REPLAY = 1000000

@@ -21,6 +21,19 @@ local moonpost = {
   array_mt = { __name = "moonpost.array", __jsontype = "array" },
 }
 
+---@class moonpost.Script
+---@field name string
+---@field global boolean
+---@field version string? of its last good version; nil: none could be loaded yet
+---@field error string? why the file as it is now cannot be loaded
+---@field last_failure string? of this version
+---@field paused boolean it failed 20 times in a row, and is not run before a new version is there
+---@field calls integer of its phases, since the engine started
+---@field errors integer
+---@field cpu_ms integer
+---@field instructions integer
+---@field memory integer bytes: the most that one call had
+
 ---@class moonpost.Hooks
 ---@field webhooks moonpost.Webhooks
 ---@field deliveries moonpost.Deliveries
@@ -145,6 +158,23 @@ end
 ---@return string? code
 function hooks:fd()
   return self._engine:fd()
+end
+
+--- The scripts that are loaded, the global ones first.
+---@return moonpost.Script[]|nil
+---@return string? message
+---@return string? code
+function hooks:scripts()
+  return json.answer(self._engine:scripts(false))
+end
+
+--- Loads all scripts anew. One that cannot be loaded leaves its last good version in place; what a script held is tried again
+-- when a new version of it is there. (A file that changed is noticed by itself, within a second or so.)
+---@return { loaded: string[], failed: { script: string, error: string }[] }|nil
+---@return string? message
+---@return string? code
+function hooks:reload()
+  return json.answer(self._engine:scripts(true))
 end
 
 --- Stops the engine: what was handed over is committed, requests under way get the given time, the

@@ -168,14 +168,14 @@ function Deliveries:list(filter)
   return list
 end
 
-function Deliveries:whole(id)
-  return delivery(self.server:data("GET", "/admin/deliveries/" .. escaped(id)))
+function Deliveries:whole(id, query)
+  return delivery(self.server:data("GET", "/admin/deliveries/" .. escaped(id), { query = query }))
 end
 
 function Deliveries:get(id)
   local one, message, code = self:whole(id)
   if not one then return nil, message, code end
-  one.history, one.body = nil, nil
+  one.history, one.body, one.content_type, one.headers = nil, nil, nil, nil
   return one
 end
 
@@ -183,6 +183,13 @@ function Deliveries:attempts(id)
   local one, message, code = self:whole(id)
   if not one then return nil, message, code end
   return one.history
+end
+
+function Deliveries:payload(id)
+  local one, message, code = self:whole(id, { show_secrets = self.server.show_secrets and "true" or nil })
+  if not one then return nil, message, code end
+  if one.body == json.null then return nil, "its event is forgotten", "ENOENT" end
+  return { body = one.body, content_type = one.content_type, headers = one.headers }
 end
 
 function Deliveries:resend(id, options)
@@ -257,6 +264,14 @@ function Hooks:wait(seconds)
     if core.now() >= deadline then return nil, "timeout", "ETIMEDOUT" end
     core.sleep(0.1)
   end
+end
+
+function Hooks:scripts()
+  return self.server:data("GET", "/admin/scripts")
+end
+
+function Hooks:reload()
+  return self.server:data("POST", "/admin/scripts/reload")
 end
 
 function Hooks:stats()

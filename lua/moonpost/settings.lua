@@ -60,6 +60,19 @@ local function fingerprint(value)
   return table.concat(out)
 end
 
+local function scripts_of(config)
+  local limits = config.limits
+  return {
+    folder = config.scripts,
+    global = config.global_scripts,
+    constants = config.constants,
+    time_us = math.ceil(limits.scriptTime * 1e6),
+    instructions = limits.scriptInstructions,
+    memory = limits.scriptMemory,
+    max_output = limits.eventSize,
+  }
+end
+
 --- The settings of a config.
 ---@param config table as config.load returns it
 ---@param version string for the User-Agent
@@ -95,6 +108,7 @@ function settings.of(config, version)
     probe_ms = milliseconds(delivery.probeAfter),
     disable_after_ms = milliseconds(delivery.disableAfter),
     log_level = levels[config.log.level],
+    scripts = scripts_of(config),
   }
   result.fingerprint = fingerprint({ result, hooks })
   result.store = config.store -- one store may be spelt in many ways

@@ -196,7 +196,8 @@ function fields.retrySchedule(value, where)
   return value
 end
 
-local function number_between(least, most)
+--- A number between two others.
+function webhook.number(least, most)
   return function(value, where)
     if type(value) ~= "number" or value ~= value or value < least or value > most then
       return nil, ("%s: expected a number between %g and %d, got %s"):format(where, least, most, shown(value))
@@ -205,7 +206,7 @@ local function number_between(least, most)
   end
 end
 
-local RATE = { perSecond = number_between(0.001, 100000), burst = webhook.integer(1, 100000) }
+local RATE = { perSecond = webhook.number(0.001, 100000), burst = webhook.integer(1, 100000) }
 
 function fields.rate(value, where)
   if type(value) ~= "table" then
@@ -240,17 +241,28 @@ fields.hubSignature = signing.check_hub
 fields.order = webhook.one_of("none", "webhook", "key")
 fields.on_enable = webhook.one_of("send", "discard")
 
+--- A script by its name: words of its folder's files.
+function fields.script(value, where, context)
+  if type(value) ~= "string" or #value > 100 or not value:find "^[%w_-]+$" then
+    return nil, ("%s: expected a script's name of letters, digits, _ and -, without .lua; got %s"):format(where, shown(value))
+  end
+  if context and context.script then
+    local ok, message = context.script(value, where)
+    if not ok then return nil, message end
+  end
+  return value
+end
+
 --- The field checkers that the config's delivery section shares.
 webhook.fields = fields
 
 local OPTIONAL = {
   models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true, order = true,
-  on_enable = true, secret = true, signingKey = true, hubSignature = true,
+  on_enable = true, secret = true, signingKey = true, hubSignature = true, script = true,
 }
 local NAMES = suggest.keys(fields)
 
 local function check_key(key, where)
-  if key == "script" then return nil, ("%s.script: scripts are not supported by this version"):format(where) end
   if type(key) ~= "string" or not fields[key] then
     return nil, ("%s.%s: unknown key%s"):format(where, tostring(key), suggest.near(key, NAMES))
   end
@@ -302,9 +314,10 @@ end
 
 --- Checks one webhook.
 ---@param definition any { name, url, headers?, events, models?, enabled? (or isEnabled), timeout?, connectTimeout?,
--- concurrency?, retrySchedule?, rate?, order?, on_enable?, secret?, signingKey?, hubSignature? }
+-- concurrency?, retrySchedule?, rate?, order?, on_enable?, secret?, signingKey?, hubSignature?, script? }
 ---@param where string the place in messages ("webhooks.endpoints[2]")
----@param context { events: table<string, boolean>, event_list: string[], model: fun(name: string): string?, string? }
+---@param context { events: table<string, boolean>, event_list: string[], model: fun(name: string): string?, string?,
+-- script: (fun(name: string, where: string): true?, string?)? } script: is there such a script?
 ---@param options? { partial: boolean? } partial: only the given fields; null takes an optional one away
 ---@return table|nil normalized headers as an ordered list of pairs, models as uids, events without repetitions, secret as a
 -- list (false: none)

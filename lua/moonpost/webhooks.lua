@@ -20,6 +20,7 @@ local methods = mt.__index
 ---@field headers table<string, string>
 ---@field events string[]
 ---@field models string[]? uids; nil: every model
+---@field script string? the name of its script
 ---@field enabled boolean
 ---@field source "api"|"config"
 ---@field created_at string ISO 8601
@@ -85,9 +86,10 @@ end
 --- Creates a webhook in the store.
 ---@param fields { name: string, url: string, headers: table?, events: string[], models: string[]?, enabled: boolean?,
 -- timeout: number?, connectTimeout: number?, concurrency: integer?, retrySchedule: number[]?,
--- rate: { perSecond: number, burst: integer? }?, order: "none"|"webhook"|"key"?, on_enable: "send"|"discard"? } rate: attempts
--- that begin in a second, and (1) at once after a rest; order: one delivery at a time, or one of each emit key, in the order of
--- the events; on_enable: what becomes of what was held while it was disabled
+-- rate: { perSecond: number, burst: integer? }?, order: "none"|"webhook"|"key"?, on_enable: "send"|"discard"?,
+-- script: string? } rate: attempts that begin in a second, and (1) at once after a rest; order: one delivery at a time, or one
+-- of each emit key, in the order of the events; on_enable: what becomes of what was held while it was disabled;
+-- script: the name of one in webhooks.scripts
 --
 -- Requests are signed with a secret that is made, unless secret gives one ("whsec_...", or a list, newest first) or is false;
 -- with signingKey ("whsk_...", or true: one is made) as v1a too; with hubSignature in the older way.

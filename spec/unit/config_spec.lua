@@ -101,7 +101,19 @@ describe("the config", function()
     { { webhooks = { models = 7 } }, "webhooks.models: expected a path" },
     { { webhooks = { models = "/no/such/folder" } }, "/no/such/folder" },
     { { webhooks = { scripts = "/no/such/folder" } }, "webhooks.scripts" },
-    { { webhooks = { globalScripts = { "routing" } } }, "webhooks.globalScripts: scripts are not supported" },
+    { { webhooks = { globalScripts = { "routing" } } },
+      "webhooks.globalScripts: expected webhooks.scripts, the folder of scripts, as well" },
+    { { webhooks = { globalScripts = "routing" } }, "webhooks.globalScripts: expected a list of scripts' names" },
+    { { webhooks = { globalScripts = { "lib/x" } } }, "webhooks.globalScripts[1]: expected a script's name" },
+    { { webhooks = { globalScripts = { "a.lua" } } }, "webhooks.globalScripts[1]", "without .lua" },
+    { { webhooks = { globalScripts = { "a", "a" } } }, "webhooks.globalScripts[2]: 'a' is there already" },
+    { { webhooks = { constants = { f = print } } }, "webhooks.constants.f:", "function" },
+    { { webhooks = { constants = { "a" } } }, "webhooks.constants: expected a table with names, got a list" },
+    { { webhooks = { constants = 7 } }, "webhooks.constants: expected a table with names, got number 7" },
+    { { webhooks = { limits = { scriptTime = 0 } } }, "webhooks.limits.scriptTime: expected a number between 0.001 and 60" },
+    { { webhooks = { limits = { scriptMemory = 1000 } } }, "webhooks.limits.scriptMemory: expected a whole number" },
+    { { webhooks = { endpoints = { { name = "a", url = "http://x/", events = { "*" }, script = "crm" } } } },
+      "webhooks.endpoints[1].script: expected webhooks.scripts, the folder of scripts, as well" },
     { { webhooks = { events = "order.paid" } }, "webhooks.events: expected a list" },
     { { webhooks = { events = { "order" } } }, "webhooks.events[1]", "joined by dots" },
     { { webhooks = { events = { "entry.create" } } }, "webhooks.events[1]", "own events" },
@@ -128,7 +140,6 @@ describe("the config", function()
     { { webhooks = { endpoints = { { name = "a", url = "x", events = { "*" } } } } }, "webhooks.endpoints[1].url" },
     { { webhooks = { endpoints = { { name = "a", url = "http://a/", events = { "entry.creat" } } } } },
       "webhooks.endpoints[1].events[1]", "did you mean 'entry.create'?" },
-    { { webhooks = { endpoints = { { name = "a", url = "http://a/", events = { "*" }, script = "crm" } } } }, "script" },
     { { webhooks = { endpoints = { { name = "a", url = "http://a/", events = { "*" }, models = { "nope" } } } } },
       "webhooks.endpoints[1].models[1]", "nope" },
     { { webhooks = { endpoints = { { name = "a", url = "http://a/", events = { "*" } },
@@ -146,6 +157,28 @@ describe("the config", function()
       "localhost", "a.b-c.example", "example.",
     }
     assert.same(rules, assert(config.load { webhooks = { network = { allow = rules } } }).network.allow)
+  end)
+
+  it("finds the scripts that it names", function()
+    local dir = temp.dir()
+    for _, name in ipairs { "routing", "crm" } do temp.write(("%s/%s.lua"):format(dir, name), "return {}") end
+    local function with(global, script)
+      return { webhooks = { scripts = dir, globalScripts = global, constants = { b = 1, a = { "x" } },
+        endpoints = { { name = "a", url = "http://a/", events = { "*" }, script = script } } } }
+    end
+    local loaded = assert(config.load(with({ "routing" }, "crm")))
+    assert.equal(dir, loaded.scripts)
+    assert.same({ "routing" }, loaded.global_scripts)
+    assert.equal("crm", loaded.endpoints[1].script)
+    assert.equal('{"a":["x"],"b":1}', loaded.constants)
+    assert.equal(0.05, loaded.limits.scriptTime)
+    local text = table.concat(config.describe(loaded), "\n")
+    assert.truthy(text:find("global scripts  routing", 1, true), text)
+    assert.truthy(text:find("(*) by crm", 1, true), text)
+    refused(with({ "routing", "routin" }), ("webhooks.globalScripts[2]: expected a script, %s/routin.lua is not there"):format(dir),
+      "did you mean 'routing'?")
+    refused(with({}, "srm"), ("webhooks.endpoints[1].script: expected a script, %s/srm.lua is not there"):format(dir), "'crm'")
+    refused(with({}, "../crm"), "webhooks.endpoints[1].script: expected a script's name")
   end)
 
   it("describes itself with header values masked", function()

@@ -29,7 +29,18 @@ function deliveries.list(context)
   }, shown)
 end
 
---- One with its attempts and the text that is sent; the text is gone when the event is.
+-- What is sent; it is gone when the event is.
+local function add_payload(context, delivery)
+  local payload = context.hooks.deliveries:payload(delivery.id)
+  delivery.body = payload and payload.body or json.null
+  if not payload then return end
+  delivery.content_type, delivery.headers = payload.content_type, {}
+  for name, value in pairs(payload.headers) do
+    delivery.headers[name] = context.query.show_secrets and value or mask.value(value)
+  end
+end
+
+--- One with its attempts and what is sent.
 function deliveries.get(context)
   local hooks, id = context.hooks, context.parameters.id
   local delivery, message, code = hooks.deliveries:get(id)
@@ -37,13 +48,13 @@ function deliveries.get(context)
   local attempts
   attempts, message, code = hooks.deliveries:attempts(id)
   if not attempts then return failure(message, code) end
-  local event = hooks.events:get(delivery.event_id)
-  delivery.history, delivery.body = mask.list(attempts), event and event.body or json.null
+  delivery.history = mask.list(attempts)
+  add_payload(context, delivery)
   return answer.data(shown(delivery))
 end
 
 function deliveries.resend(context)
-  local delivery, message, code = context.hooks.deliveries:resend(context.parameters.id)
+  local delivery, message, code = context.hooks.deliveries:resend(context.parameters.id, { rerun = context.query.rerun })
   if not delivery then return failure(message, code) end
   return answer.data(shown(delivery), 202)
 end

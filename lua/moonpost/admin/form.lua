@@ -10,7 +10,7 @@ local form = {}
 local KINDS = { headers = "object", rate = "object", hubSignature = "object", events = "array", models = "array",
   retrySchedule = "array" }
 local NULLABLE = { models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true,
-  order = true, on_enable = true, hubSignature = true }
+  order = true, on_enable = true, hubSignature = true, script = true }
 -- What answers have and moonpost alone writes: may be sent back, and changes nothing.
 local READ_ONLY = { id = true, source = true, created_at = true, updated_at = true, left_alone_until = true, failing_since = true,
   oldSecrets = true, publicKey = true }

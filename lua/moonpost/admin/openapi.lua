@@ -1,8 +1,7 @@
 --- openapi.json (OpenAPI 3.1), made of the table of routes and the schemas.
-local core = require "moonpost.core"
 local mask = require "moonpost.mask"
+local ordered_json = require "moonpost.ordered_json"
 local schemas = require "moonpost.admin.schemas"
-local suggest = require "moonpost.suggest"
 
 local openapi = {}
 
@@ -82,23 +81,7 @@ local function operation(route)
   }
 end
 
--- The same text for the same API, so that two can be compared: names in order.
-local function ordered(value, out)
-  if type(value) ~= "table" then
-    out[#out + 1] = core.to_json(value)
-    return
-  end
-  local is_list = getmetatable(value) ~= nil or #value > 0
-  out[#out + 1] = is_list and "[" or "{"
-  for i, key in ipairs(is_list and value or suggest.keys(value)) do
-    if i > 1 then out[#out + 1] = "," end
-    if not is_list then out[#out + 1] = core.to_json(key) .. ":" end
-    ordered(is_list and key or value[key], out)
-  end
-  out[#out + 1] = is_list and "]" or "}"
-end
-
---- The description as JSON text.
+--- The description as JSON text: the same text for the same API, so that two can be compared.
 ---@param routes table[]
 ---@param context table of schemas.all, with version
 ---@return string
@@ -109,8 +92,7 @@ function openapi.text(routes, context)
     paths[path] = paths[path] or {}
     paths[path][route.method:lower()] = operation(route)
   end
-  local out = {}
-  ordered({
+  return ordered_json {
     openapi = "3.1.0",
     info = { title = "moonpost", version = context.version, description = "Webhooks, deliveries and events of one store. "
       .. "Every path also answers OPTIONS, and where it has GET, HEAD." },
@@ -119,8 +101,7 @@ function openapi.text(routes, context)
       schemas = schemas.all(context),
       securitySchemes = { bearer = { type = "http", scheme = "bearer", description = "moonpost token add" } },
     },
-  }, out)
-  return table.concat(out)
+  }
 end
 
 return openapi

@@ -4,6 +4,7 @@ local body = require "moonpost.admin.body"
 local deliveries = require "moonpost.admin.deliveries"
 local events = require "moonpost.admin.events"
 local page = require "moonpost.admin.page"
+local scripts = require "moonpost.admin.scripts"
 local system = require "moonpost.admin.system"
 local webhooks = require "moonpost.admin.webhooks"
 
@@ -113,13 +114,17 @@ local function routes_of(config)
   add {
     method = "GET", path = "/admin/deliveries/:id", id = "getDelivery", tag = "deliveries", scope = "read",
     run = deliveries.get, summary = "One delivery, with its attempts and its body",
-    parameters = { parameter("path", "id", DELIVERY_ID, "The delivery's id.", DELIVERY_MATCH) },
+    parameters = { parameter("path", "id", DELIVERY_ID, "The delivery's id.", DELIVERY_MATCH), SECRETS },
     answers = { [200] = { "It.", "DeliveryAnswer" } },
   }
   add {
     method = "POST", path = "/admin/deliveries/:id/resend", id = "resendDelivery", tag = "deliveries", scope = "write",
     run = deliveries.resend, summary = "Send a delivery again: the same bytes",
-    parameters = { parameter("path", "id", DELIVERY_ID, "The delivery's id.", DELIVERY_MATCH) },
+    parameters = {
+      parameter("path", "id", DELIVERY_ID, "The delivery's id.", DELIVERY_MATCH),
+      parameter("query", "rerun", { type = "boolean", default = false },
+        "Not the same bytes: what the scripts as they are now make of the event."),
+    },
     answers = {
       [202] = { "It, due now.", "DeliveryAccepted" },
       [409] = { "An attempt is under way.", "Error" },
@@ -138,6 +143,15 @@ local function routes_of(config)
     summary = "One event, with the text that is sent",
     parameters = { parameter("path", "id", EVENT_ID, "The event's id.", EVENT_MATCH) },
     answers = { [200] = { "It.", "EventAnswer" } },
+  }
+  add {
+    method = "GET", path = "/admin/scripts", id = "listScripts", tag = "scripts", scope = "read", run = scripts.list,
+    summary = "The scripts that are loaded", answers = { [200] = { "All of them.", "ScriptList" } },
+  }
+  add {
+    method = "POST", path = "/admin/scripts/reload", id = "reloadScripts", tag = "scripts", scope = "write",
+    run = scripts.reload, summary = "Load all scripts anew",
+    answers = { [200] = { "Those that are loaded, and those whose last good version stays.", "ReloadAnswer" } },
   }
   add {
     method = "GET", path = "/admin/stats", id = "getStats", tag = "system", scope = "read", run = system.stats,

@@ -112,6 +112,8 @@ local function webhook_fields(context, null)
         description = "Any header name that moonpost does not set itself." },
       prefix = { type = "string", maxLength = 64, pattern = "^[!-~]*$" }, encoding = enum { "hex", "base64" },
     }, not null and { "secret" } or nil, { additionalProperties = false })),
+    script = nullable { type = "string", maxLength = 100, pattern = "^[A-Za-z0-9_-]+$",
+      description = "The name of a file in webhooks.scripts, without .lua." },
   }
 end
 
@@ -181,14 +183,18 @@ local function delivery_fields()
     id = TEXT, event_id = EVENT_ID, webhook_id = WEBHOOK_ID, event = TEXT, model = TEXT,
     state = enum { "waiting", "leased", "delivered", "dead", "held", "filtered" }, attempts = COUNT,
     created_at = TIME, due_at = TIME, last = attempt {}, -- without at: it ended without an attempt
+    scripts = { type = "string", description = "The versions of the scripts that it went through: name@version." },
   }
 end
 
 local function add_deliveries(all)
   all.Delivery = object(delivery_fields(), DELIVERY)
   local whole = delivery_fields()
-  whole.history = array(attempt { number = COUNT, response = TEXT })
-  whole.body = { type = list { "string", "null" }, description = "The JSON text that is sent; null: its event is forgotten." }
+  whole.history = array(attempt { number = COUNT, response = TEXT, scripts = TEXT })
+  whole.body = { type = list { "string", "null" }, description = "What is sent; null: its event is forgotten." }
+  whole.content_type = { type = "string", description = "Of the body." }
+  whole.headers = { type = "object", additionalProperties = TEXT,
+    description = "The fields that scripts added; masked without show_secrets." }
   all.DeliveryAnswer = object({ data = object(whole, DELIVERY) }, { "data" })
   all.DeliveryAccepted = object({ data = ref "Delivery" }, { "data" })
   all.DeliveryPage = object({ data = array(ref "Delivery"), next = { type = list { "string", "null" } } }, { "data", "next" })
@@ -199,6 +205,17 @@ local function add_deliveries(all)
   }, { "webhook_id" }, { additionalProperties = false })
   all.ReplayAnswer = object({ data = object({ count = COUNT, next = { type = list { "string", "null" } } },
     { "count", "next" }) }, { "data" })
+end
+
+local function add_scripts(all)
+  all.Script = object({ name = TEXT, global = FLAG, version = TEXT, paused = FLAG, calls = COUNT, errors = COUNT, cpu_ms = COUNT,
+    instructions = COUNT, memory = COUNT, last_failure = TEXT,
+    error = { type = "string", description = "Why the file as it is now is not loaded." },
+  }, { "name", "global", "paused", "calls", "errors", "cpu_ms", "instructions", "memory" })
+  all.ScriptList = object({ data = array(ref "Script") }, { "data" })
+  all.ReloadAnswer = object({ data = object({
+    loaded = array(TEXT), failed = array(object({ script = TEXT, error = TEXT }, { "script", "error" })),
+  }, { "loaded", "failed" }) }, { "data" })
 end
 
 -- The models whose entries may be sent, and those that can be published.
@@ -270,6 +287,7 @@ function schemas.all(context)
   }
   add_webhooks(all, context)
   add_deliveries(all)
+  add_scripts(all)
   add_events(all, context)
   return all
 end

@@ -1,26 +1,10 @@
 --- moonpost emit, deliveries, events and stats.
 local core = require "moonpost.core"
+local files = require "moonpost.cli.files"
+local mask = require "moonpost.mask"
 local output = require "moonpost.cli.output"
 
 local deliveries = {}
-
--- Bytes of a file with an entry: what limits.eventSize may be at most.
-local MAX_INPUT = 67108864
-
-local function read_all(path)
-  local standard = path == "-"
-  local name = standard and "standard input" or path
-  local file, message
-  if standard then file = io.stdin else file, message = io.open(path, "rb") end
-  if not file then return nil, message, "EINVAL" end
-  local text
-  text, message = file:read(MAX_INPUT + 1)
-  if not standard then file:close() end
-  if message then return nil, ("%s: %s"):format(name, message), "EIO" end
-  text = text or "" -- nil is the end of an empty file
-  if #text > MAX_INPUT then return nil, ("%s: expected at most %d bytes"):format(name, MAX_INPUT), "E2BIG" end
-  return text
-end
 
 -- ---- emit -------------------------------------------------------------------------------------------
 
@@ -31,7 +15,7 @@ local function envelope(args)
     if args[slot] then slots[#slots + 1] = { slot, args[slot] } end
     local path = args[slot .. "_file"]
     if path then
-      local text, message, code = read_all(path)
+      local text, message, code = files.read(path)
       if not text then return nil, message, code end
       slots[#slots + 1] = { slot, text }
     end
@@ -128,30 +112,44 @@ local function attempt_line(attempt)
     attempt.class and ("  %s: %s"):format(attempt.class, attempt.error or "") or "")
 end
 
+local function header_lines(headers)
+  local names, lines = {}, {}
+  for name in pairs(headers) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do lines[i] = { "header", ("%s: %s"):format(name, mask.value(headers[name])) } end
+  return lines
+end
+
 function deliveries.show(hooks, args)
   local delivery, message, code = hooks.deliveries:get(args.id)
   if not delivery then return nil, message, code end
-  local attempts, event
+  local attempts, payload
   attempts, message, code = hooks.deliveries:attempts(args.id)
   if not attempts then return nil, message, code end
-  event, message, code = hooks.events:get(delivery.event_id)
-  if not event then return nil, message, code end
+  payload, message, code = hooks.deliveries:payload(args.id)
+  if not payload then return nil, message, code end
   if args.json then
-    delivery.history, delivery.body = output.list(attempts), event.body
+    delivery.history, delivery.body, delivery.content_type = output.list(attempts), payload.body, payload.content_type
     output.json(delivery)
     return true
   end
-  output.fields {
+  local last = delivery.last
+  local lines = {
     { "delivery", delivery.id }, { "event", delivery.event }, { "event id", delivery.event_id },
     { "webhook", delivery.webhook_id }, { "model", delivery.model }, { "state", delivery.state },
-    { "due", delivery.due_at }, { "body", event.body },
+    { "due", delivery.due_at }, { "scripts", delivery.scripts },
+    { "why", last and not last.at and ("%s: %s"):format(last.class, last.error or "") or nil },
+    { "content type", payload.content_type ~= "application/json" and payload.content_type or nil },
   }
+  for _, line in ipairs(header_lines(payload.headers)) do lines[#lines + 1] = line end
+  lines[#lines + 1] = { "body", payload.body }
+  output.fields(lines)
   for _, attempt in ipairs(attempts) do output.line("attempt " .. attempt_line(attempt)) end
   return true
 end
 
 function deliveries.resend(hooks, args)
-  local delivery, message, code = hooks.deliveries:resend(args.id)
+  local delivery, message, code = hooks.deliveries:resend(args.id, { rerun = args.rerun })
   if not delivery then return nil, message, code end
   hooks:wait(args.wait)
   delivery, message, code = hooks.deliveries:get(args.id)
@@ -219,6 +217,9 @@ function deliveries.stats(hooks, args)
   local lines = {}
   for _, name in ipairs { "events", "accepted", "waiting", "leased", "delivered", "dead", "held", "filtered" } do
     lines[#lines + 1] = { name, ("%d"):format(stats.store[name]) }
+  end
+  if stats.store.routing > 0 then
+    lines[#lines + 1] = { "to be routed", ("%d events (%d of them held)"):format(stats.store.routing, stats.store.routing_held) }
   end
   if not stats.store.adds_up then lines[#lines + 1] = { "warning", "the counts do not add up to the accepted" } end
   lines[#lines + 1] = { "webhooks", ("%d"):format(stats.webhooks) }

@@ -6,6 +6,8 @@ local listen = require "moonpost.cli.listen"
 local output = require "moonpost.cli.output"
 local project = require "moonpost.cli.project"
 local remote = require "moonpost.remote"
+local script_test = require "moonpost.cli.script_test"
+local scripts = require "moonpost.cli.scripts"
 local tail = require "moonpost.cli.tail"
 local token = require "moonpost.cli.token"
 local verify = require "moonpost.cli.verify"
@@ -67,6 +69,8 @@ local function webhook_options(command, required)
     command:flag("--no-secret", "Requests are not signed."))
   command:flag("--ed25519", "Sign with a new ed25519 key too.")
   command:option("--on-enable", "What becomes of what was held while it was disabled."):choices { "send", "discard" }
+  local script = command:option("--script", "The script that its deliveries go through: a file of webhooks.scripts, without .lua.")
+  if not required then command:mutex(script, command:flag("--no-script", "None any more.")) end
 end
 
 local function add_webhooks(parser)
@@ -110,6 +114,7 @@ local function add_deliveries(parser)
   on_store(group:command("show", "One, with its attempts and its body.")):argument("id", "The delivery's id.")
   local resend = on_store(group:command("resend", "Send one again: the same bytes."))
   resend:argument("id", "The delivery's id.")
+  resend:flag("--rerun", "Not the same bytes: what the scripts as they are now make of the event.")
   resend:option("--wait", "Seconds to wait for the answer."):default("10"):convert(seconds)
   local follow = on_store(group:command("tail", "Each as it comes and as it ends, until it is interrupted."))
   follow:option("--webhook", "Only this webhook's.")
@@ -136,6 +141,20 @@ local function add_events(parser)
   list:option("--limit", "At most so many (1 to 1000)."):default("100"):convert(limit)
   list:option("--before", "Only older than this event.")
   on_store(group:command("show", "One, with its body.")):argument("id", "The event's id.")
+end
+
+local function add_scripts(parser)
+  local group = on_store(parser:command("scripts", "Show the scripts: their versions, what they cost, what is wrong with them."))
+  group:require_command(false):command_target "action"
+  on_store(group:command("list", "All of them."))
+  on_store(parser:command("reload", "Have a running server load its scripts anew."))
+  local script = parser:command("script", "Work on a script.")
+  script:command_target "action"
+  local test = on_config(script:command("test", "Run an event through a script as the engine would; nothing is sent or stored."))
+  test:argument("file", "The script, such as hooks/crm.lua.")
+  test:option("--event", "The event's file, as emit and events show have it: { \"event\", \"model\", \"entry\" }; - is standard input.")
+    :count(1)
+  test:option("--webhook", "The name of the endpoint in the config that it is for (default: the first with this script).")
 end
 
 local function add_tokens(parser)
@@ -199,6 +218,7 @@ local function new_parser()
   add_webhooks(parser)
   add_deliveries(parser)
   add_events(parser)
+  add_scripts(parser)
   add_tokens(parser)
   add_listen(parser)
   add_verify(parser)
@@ -210,6 +230,7 @@ end
 local COMMANDS = {
   emit = deliveries.emit,
   stats = deliveries.stats,
+  scripts = scripts.list,
   webhooks = webhooks,
   deliveries = { list = deliveries.list, show = deliveries.show, resend = deliveries.resend,
     replay = deliveries.replay, tail = tail },
@@ -238,6 +259,14 @@ local function on_hooks(args, run)
   return ok, message, code
 end
 
+-- Scripts are loaded by the process that sends: another one's engine would load its own.
+local function reload(args)
+  if not args.server and (args.config or not os.getenv "MOONPOST_URL") then
+    return nil, "reload: expected --url, the server that is to load its scripts anew", "EINVAL"
+  end
+  return on_hooks(args, scripts.reload)
+end
+
 --- Runs a command line.
 ---@param argv string[]
 ---@return integer exit_code
@@ -255,6 +284,10 @@ function cli.main(argv)
     ok, message, code = listen(args)
   elseif args.command == "verify" then
     ok, message, code = verify.run(args)
+  elseif args.command == "script" then
+    ok, message, code = script_test(args)
+  elseif args.command == "reload" then
+    ok, message, code = reload(args)
   elseif args.command == "token" then
     ok, message, code = token[args.action](args)
   else

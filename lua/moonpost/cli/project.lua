@@ -1,4 +1,5 @@
 --- moonpost init, check and rekey: start no engine.
+local check_scripts = require "moonpost.cli.script_check"
 local config = require "moonpost.config"
 local core = require "moonpost.core"
 local moonpost = require "moonpost"
@@ -27,7 +28,7 @@ function project.init(args)
   if #found > 0 then
     return nil, ("%s: already there, nothing was written"):format(table.concat(found, ", ")), "EEXIST"
   end
-  for _, folder in ipairs { "", "/config", "/data", "/hooks", "/models" } do
+  for _, folder in ipairs { "", "/config", "/data", "/hooks", "/hooks/lib", "/models" } do
     local ok, message, code = make_folder(dir .. folder)
     if not ok then return nil, message, code end
   end
@@ -54,13 +55,17 @@ end
 function project.check(args)
   local loaded, message, code = config.load(args.file)
   if not loaded then return nil, message, code end
+  local scripts
+  scripts, message, code = check_scripts(loaded)
+  if not scripts then return nil, message, code end
   if args.json then
     output.json {
-      ok = true, file = loaded.file, store = loaded.store, models = #loaded.schema_list,
+      ok = true, scripts = output.list(scripts), file = loaded.file, store = loaded.store, models = #loaded.schema_list,
       endpoints = #loaded.endpoints, events = output.list(loaded.event_list),
     }
   else
     for _, line in ipairs(config.describe(loaded)) do output.line(line) end
+    for _, script in ipairs(scripts) do output.line(("script          %s@%s"):format(script.name, script.version)) end
     output.line "ok"
   end
   return true

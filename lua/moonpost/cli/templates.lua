@@ -1,5 +1,7 @@
 --- What `moonpost init` writes.
-return {
+local script_templates = require "moonpost.cli.script_templates"
+
+local templates = {
   { path = "config/server.lua", text = [[
 -- moonpost's configuration. Paths are relative to this file's folder. `moonpost check` checks it.
 -- Secrets come from the environment: env("NAME"), or env("NAME", "a default").
@@ -14,8 +16,14 @@ return {
     -- The folder of Strapi model files (v3 *.settings.json, v4 and v5 schema.json, components), or a table.
     models = "../models",
 
-    -- The folder of Lua scripts.
+    -- The folder of Lua scripts: which webhook gets an event, and what of it. A webhook names its own: script = "slack".
     scripts = "../hooks",
+
+    -- Scripts that run for every event, in this order, before a webhook's own.
+    -- globalScripts = { "tenants", "redact" },
+
+    -- What scripts find in their table constants.
+    -- constants = { tenants = { acme = { "acme-crm" } } },
 
     -- Webhooks kept as code. They appear beside those in the store, and are read-only.
     endpoints = {
@@ -40,7 +48,10 @@ return {
     -- and dials any address.
     -- network = { allow = { "127.0.0.0/8", "localhost" } },
 
-    -- limits = { eventSize = 1048576, inbox = 10000, inboxBytes = 67108864, emitTimeout = 30 },
+    -- limits = {
+    --   eventSize = 1048576, inbox = 10000, inboxBytes = 67108864, emitTimeout = 30,
+    --   scriptTime = 0.05, scriptInstructions = 10000000, scriptMemory = 16777216, -- of one call of a script
+    -- },
     -- log = { level = "warn" },
   },
 }
@@ -62,8 +73,8 @@ return {
   }
 }
 ]] },
-  { path = "hooks/README", text = [[
-The folder of Lua scripts (webhooks.scripts). This version of moonpost runs none.
-]] },
   { path = ".gitignore", text = "/data/\n" },
 }
+for _, script in ipairs(script_templates) do templates[#templates + 1] = script end
+
+return templates

@@ -19,7 +19,7 @@ local function print_one(webhook, args)
     { "failing since", webhook.failing_since }, { "left alone until", webhook.left_alone_until },
     { "concurrency", webhook.concurrency and ("%d"):format(webhook.concurrency) },
     { "rate", webhook.rate and ("%g a second, %d at once"):format(webhook.rate.perSecond, webhook.rate.burst) },
-    { "order", webhook.order }, { "on enable", webhook.on_enable },
+    { "order", webhook.order }, { "on enable", webhook.on_enable }, { "script", webhook.script },
     { "models", webhook.models and table.concat(webhook.models, ", ") or "all" },
     { "secret", webhook.secret or "none: requests are not signed" },
     { "signing key", webhook.signingKey }, { "public key", webhook.publicKey },
@@ -84,7 +84,7 @@ local function fields_of(args)
   if args.burst and not args.rate then return nil, "--burst: expected --rate as well", "EINVAL" end
   local fields = {
     name = args.name, url = args.url, headers = headers, concurrency = args.concurrency, order = args.order,
-    on_enable = args.on_enable, secret = args.secret, signingKey = args.ed25519,
+    on_enable = args.on_enable, secret = args.secret, signingKey = args.ed25519, script = args.script,
     rate = args.rate and { perSecond = args.rate, burst = args.burst },
   }
   if args.no_secret then fields.secret = false end
@@ -97,6 +97,7 @@ local function fields_of(args)
   elseif args.all_models then
     fields.models = moonpost.null
   end
+  if args.no_script then fields.script = moonpost.null end
   return fields
 end
 
