@@ -21,12 +21,13 @@ function engine.report(result)
 end
 
 --- Opens an engine.
----@param job table store; concurrency, max_concurrency, events, inbox, ca (may be absent)
+---@param job table store; concurrency, max_concurrency, events, inbox, ca, scripts (may be absent)
 function engine.open(job)
   return assert(moonpost.open { webhooks = {
     store = job.store or ":memory:",
     models = fixture.models,
     events = job.events,
+    scripts = job.scripts,
     delivery = {
       concurrency = job.concurrency, maxConcurrency = job.max_concurrency, timeout = job.timeout,
       ca = job.ca,

@@ -1,13 +1,12 @@
 -- moonpost end to end: emits events and waits until the last delivery is done and its outcome stored.
 -- Task: { url, webhooks, count (of events), size, seconds, most (undelivered at a time; nil: all at once), reused (the store will
--- be used again) } and what
--- engine.open takes.
+-- be used again), script (of the webhooks) } and what engine.open takes.
 local engine = require "bench.lib.engine"
 local fixture = require "bench.lib.fixture"
 
 local job = engine.job()
 local hooks = engine.open(job)
-local webhooks = engine.create_webhooks(hooks, job.url, job.webhooks)
+local webhooks = engine.create_webhooks(hooks, job.url, job.webhooks, { script = job.script })
 local info = { model = "address", entry = fixture.entry(job.size) }
 local expected = job.count * job.webhooks
 

@@ -1,0 +1,4 @@
+-- A filter of one comparison.
+return {
+  filter = function(event) return event.entry.city == "Paris" end,
+}
