@@ -1,5 +1,5 @@
 # The commands a person types. Each is one or two lines; what is longer stands in scripts/.
-.PHONY: deps build demo test crash bench bench-guard lint env format clean
+.PHONY: deps build demo serve test crash bench bench-guard lint env format clean
 .NOTPARALLEL:
 
 # The specs, the demo and the tools find their modules by themselves; the caller's Lua settings stay outside.
@@ -13,6 +13,10 @@ build:
 
 demo: deps build
 	@scripts/demo.sh
+
+# The HTTP API on 127.0.0.1:1337, with what moonpost init writes; ARGS="--listen ... --workers ..."
+serve: deps build
+	@scripts/serve.sh $(ARGS)
 
 test: deps build
 	@scripts/test.sh

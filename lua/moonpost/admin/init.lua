@@ -121,10 +121,11 @@ function methods:handle(request)
 end
 
 --- Bytes of the longest body that any route takes: a host need not read more.
+---@param config table of hooks
 ---@return integer
-function methods:max_body()
+function admin.max_body(config)
   local most = 0
-  for _, route in ipairs(self._routes) do most = math.max(most, route.body and route.body.most or 0) end
+  for _, route in ipairs(routes_of(config)) do most = math.max(most, route.body and route.body.most or 0) end
   return most
 end
 

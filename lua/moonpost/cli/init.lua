@@ -8,6 +8,7 @@ local project = require "moonpost.cli.project"
 local remote = require "moonpost.remote"
 local script_test = require "moonpost.cli.script_test"
 local scripts = require "moonpost.cli.scripts"
+local serve = require "moonpost.cli.serve"
 local tail = require "moonpost.cli.tail"
 local token = require "moonpost.cli.token"
 local verify = require "moonpost.cli.verify"
@@ -147,7 +148,6 @@ local function add_scripts(parser)
   local group = on_store(parser:command("scripts", "Show the scripts: their versions, what they cost, what is wrong with them."))
   group:require_command(false):command_target "action"
   on_store(group:command("list", "All of them."))
-  on_store(parser:command("reload", "Have a running server load its scripts anew."))
   local script = parser:command("script", "Work on a script.")
   script:command_target "action"
   local test = on_config(script:command("test", "Run an event through a script as the engine would; nothing is sent or stored."))
@@ -193,6 +193,29 @@ local function add_listen(parser)
   command:option("--for", "End after so many seconds."):convert(seconds)
 end
 
+local function add_serve(parser)
+  local function on_run_dir(command)
+    command:option("--run-dir", "The folder of the server's nginx.conf and pid (default: the store's path and -run).")
+    return on_config(command)
+  end
+  local command = parser:command("serve", "Serve the HTTP API and deliver: an nginx, until it is ended.")
+  command:option("-c --config", "The config file (default: $MOONPOST_CONFIG, or config/server.lua).")
+  command:option("--run-dir", "The folder of the server's nginx.conf and pid (default: the store's path and -run).")
+  command:option("--listen", "Where: an address and a port, or unix:/path."):default "127.0.0.1:1337"
+  command:option("--workers", "Processes; one does for thousands of events a second."):default("1")
+    :convert(between(1, 64, "^%d+$", "whole number"))
+  command:option("--tls-cert", "The certificate's file, PEM.")
+  command:option("--tls-key", "Its key's file, PEM.")
+  command:option("--user", "Who the workers are, when this is root.")
+  command:option("--nginx", "The program (default: openresty or nginx, as it is found).")
+  command:flag("--print-conf", "Print the nginx.conf, and start nothing.")
+  server_options(on_run_dir(parser:command("reload", "Have the server read its config and scripts anew; with --url: any server, its "
+    .. "scripts.")))
+  on_run_dir(parser:command("stop", "End the server.")):option("--wait", "Seconds for requests under way."):default("30")
+    :convert(seconds)
+  on_run_dir(parser:command("status", "Does the server run?"))
+end
+
 local function new_parser()
   local parser = argparse("moonpost", "Webhooks from Lua hosts: emit events, see what became of them.")
   parser:command_target "command"
@@ -222,6 +245,7 @@ local function new_parser()
   add_tokens(parser)
   add_listen(parser)
   add_verify(parser)
+  add_serve(parser)
   on_store(parser:command("stats", "Count what is in the store."))
   parser:add_complete_command()
   return parser
@@ -261,10 +285,8 @@ end
 
 -- Scripts are loaded by the process that sends: another one's engine would load its own.
 local function reload(args)
-  if not args.server and (args.config or not os.getenv "MOONPOST_URL") then
-    return nil, "reload: expected --url, the server that is to load its scripts anew", "EINVAL"
-  end
-  return on_hooks(args, scripts.reload)
+  if args.server or not (args.config or args.run_dir) and os.getenv "MOONPOST_URL" then return on_hooks(args, scripts.reload) end
+  return serve.reload(args)
 end
 
 --- Runs a command line.
@@ -288,6 +310,8 @@ function cli.main(argv)
     ok, message, code = script_test(args)
   elseif args.command == "reload" then
     ok, message, code = reload(args)
+  elseif serve[args.command] then
+    ok, message, code = serve[args.command](args)
   elseif args.command == "token" then
     ok, message, code = token[args.action](args)
   else

@@ -12,8 +12,9 @@ function http.new(hooks, options)
   local given = {}
   for name, value in pairs(options or {}) do given[name] = value end
   given.log = given.log or function(message) ngx.log(ngx.ERR, "moonpost: ", message) end
-  local handler = admin.new(hooks, given)
-  return setmetatable({ _handler = handler, _prefix = given.prefix or "", _most = handler:max_body() }, http)
+  return setmetatable({
+    _handler = admin.new(hooks, given), _prefix = given.prefix or "", _most = admin.max_body(hooks.config),
+  }, http)
 end
 
 local function send(status, headers, body)

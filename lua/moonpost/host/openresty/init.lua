@@ -3,6 +3,7 @@
 --   init_worker_by_lua_block { require("moonpost.host.openresty").start("/etc/moonpost/server.lua") }
 --   exit_worker_by_lua_block { require("moonpost.host.openresty").stop() }
 --   ... require("moonpost.host.openresty").emit("entry.create", { model = "address", entry = entry })
+local config = require "moonpost.config"
 local ffi = require "ffi"
 local http = require "moonpost.host.openresty.http"
 local moonpost = require "moonpost"
@@ -98,6 +99,14 @@ end
 local function is_worker()
   local kind = require("ngx.process").type()
   return kind == "worker" or kind == "single"
+end
+
+--- Checks a config, without a store: in init_by_lua* it keeps an nginx from starting, and from being reloaded, with one that is
+-- wrong. Raises what is wrong.
+---@param source string|table as for start
+function openresty.check(source)
+  local loaded, message = config.load(source)
+  if not loaded then error("moonpost: " .. message, 0) end
 end
 
 --- Opens moonpost in a worker: call it in init_worker_by_lua. When that fails the error is logged, and it is tried again every
