@@ -153,39 +153,34 @@ static bool object(encoder *e, int table, int keys) {
   return true;
 }
 
-static bool lazy(encoder *e, int index) {
-  mp_span text = mp_script_lazy_text(e->L, index), raw;
-  mp_json checked, j;
-
-  mp_json_init(&checked, text.data, text.len, "", NULL);
-  mp_json_peek(&checked, &j);
-  if (mp_json_skip(&j, &raw)) mp_buf_add(e->out, raw.data, raw.len);
-  mp_json_free(&j);
-  return true;
-}
-
 static bool table(encoder *e, int index) {
   lua_State *L = e->L;
   mp_script_mark mark;
   int top = lua_gettop(L);
+  size_t count;
   bool ok;
 
   if (mp_script_is_lazy(L, index)) {
-    if (mp_script_lazy_text(L, index).data) return lazy(e, index);
+    mp_span text = mp_script_lazy_text(L, index);
+    if (text.data) {
+      mp_buf_add(e->out, text.data, text.len);
+      return true;
+    }
     mp_script_fill(L, index);
   }
   mark = mp_script_push_mark(L, index);
   lua_settop(L, top);
   mp_script_push_keys(L, index);
-  if (lua_isnumber(L, -1) && (mark == MP_MARK_LIST || lua_tointeger(L, -1) > 0))
-    ok = list(e, index, (size_t)lua_tointeger(L, -1));
-  else if (mark == MP_MARK_LIST)
-    ok = fail(e, "a list with holes or with other keys is no JSON");
-  else if (lua_isnumber(L, -1)) {
-    mp_buf_add_str(e->out, "{}");
-    ok = true;
+  if (lua_istable(L, -1)) {
+    ok = mark == MP_MARK_LIST ? fail(e, "a list with holes or with other keys is no JSON")
+                              : object(e, index, lua_gettop(L));
   } else {
-    ok = object(e, index, lua_gettop(L));
+    count = (size_t)lua_tointeger(L, -1);
+    ok = true;
+    if (mark == MP_MARK_LIST || count > 0)
+      ok = list(e, index, count);
+    else
+      mp_buf_add_str(e->out, "{}");
   }
   lua_settop(L, top);
   return ok;

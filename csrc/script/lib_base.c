@@ -48,6 +48,17 @@ static int base_pcall(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* A handler runs where the error was raised. That of a limit is raised by the hook, within which no
+ * instruction is counted: a script's own function is not to run there. Upvalue: the function. */
+static int handle(lua_State *L) {
+  if (mp_sandbox_of(L)->over[0]) return 1;
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  mp_sandbox_call(L, 1, 1);
+  return 1;
+}
+
 /* xpcall(f, handler, ...) */
 static int base_xpcall(lua_State *L) {
   bool ok;
@@ -55,6 +66,7 @@ static int base_xpcall(lua_State *L) {
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
+  lua_pushcclosure(L, handle, 1);
   lua_replace(L, 1);
   lua_replace(L, 2); /* handler, f, ... */
   ok = mp_sandbox_pcall(L, lua_gettop(L) - 2, 1);

@@ -18,6 +18,8 @@
 #define LOOK_BYTES  (1 << 20) /* allocated: time is looked at, however few the instructions are */
 #define LOOK_STEPS  256       /* charged */
 #define CHARGE      16        /* bytes for a step */
+#define MARK_AFTER  1000      /* us of the wall clock, after which the thread's is asked */
+#define UNMARKED    2000      /* us of the thread's time before that, at most */
 #define WALL_SLACK  1000000   /* us of the wall clock beyond twice the limit, on a busy machine */
 #define COLLECT_AT  4         /* a quarter of the memory in use before a call: garbage goes first */
 #define MAX_DEPTH   100       /* calls of Lua from C */
@@ -71,11 +73,24 @@ static int64_t thread_us(void) {
   return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* The thread's clock is a system call: it is asked when the wall clock says that it may matter. */
-static bool is_late(const mp_sandbox *s) {
+/* What the call has used of the thread's time. To ask for that is a system call: most calls are
+ * over before it is worth while, and up to then all time that passes counts as used. The wall clock
+ * is looked at often enough that no more of the thread's time than UNMARKED goes by unseen. */
+static int64_t used_us(mp_sandbox *s, int64_t wall) {
+  if (wall < MARK_AFTER) return wall;
+  if (!s->marked_us) {
+    s->before_us = wall < UNMARKED ? wall : UNMARKED;
+    s->marked_us = thread_us();
+    return s->before_us;
+  }
+  return s->before_us + thread_us() - s->marked_us;
+}
+
+static bool is_late(mp_sandbox *s) {
   int64_t limit = s->limits.time_us, wall = mp_mono_us() - s->began_us;
-  if (wall <= limit) return false;
-  return thread_us() - s->cpu_began_us > limit || wall > 2 * limit + WALL_SLACK;
+
+  if (wall < MARK_AFTER || (s->marked_us && wall <= limit)) return wall > limit;
+  return used_us(s, wall) > limit || wall > 2 * limit + WALL_SLACK;
 }
 
 /* Where the script is: "crm.lua:12: ". */
@@ -130,6 +145,7 @@ static void on_count(lua_State *L, lua_Debug *ar) {
 void mp_sandbox_charge(lua_State *L, int64_t steps) {
   mp_sandbox *s = mp_sandbox_of(L);
 
+  if (steps > s->limits.instructions - s->used) steps = s->limits.instructions - s->used + 1;
   s->used += steps;
   s->unchecked += steps + 1;
   if (s->unchecked > LOOK_STEPS || s->over[0] || s->used > s->limits.instructions) check(L, s);
@@ -165,6 +181,7 @@ bool mp_sandbox_pcall(lua_State *L, int arguments, int handler) {
   mp_sandbox_enter(L);
   status = lua_pcall(L, arguments, LUA_MULTRET, handler);
   s->depth = depth;
+  if (status != 0 && s->refusals == 1) s->refusals = 2; /* luaL_Buffer does not ask again */
   if (s->over[0] || s->refusals == 2) check(L, s);
   return status == 0;
 }
@@ -252,7 +269,7 @@ static void begin(mp_sandbox *s) {
   s->log_lines = 0;
   s->looked = s->unknown = false;
   s->began_us = mp_mono_us();
-  s->cpu_began_us = thread_us();
+  s->marked_us = 0;
   s->running = true;
   hook_every(s, HOOK_EVERY);
 }
@@ -318,9 +335,10 @@ mp_code mp_sandbox_run(mp_sandbox *s, lua_CFunction fn, void *arg, mp_script_use
   begin(s);
   status = protected_call(s->L, fn, arg);
   end(s);
-  *use = (mp_script_use){.cpu_us = thread_us() - s->cpu_began_us,
+  *use = (mp_script_use){.cpu_us = used_us(s, mp_mono_us() - s->began_us),
                          .instructions = s->used,
                          .memory = (size_t)(s->peak > 0 ? s->peak : 0)};
+  if (status != 0 && s->refusals == 1) s->refusals = 2;
   snprintf(name, sizeof name, "%.70s.lua: ", s->name);
   if (s->refusals == 2) note_over(s, name);
   if (status != 0 || s->over[0]) code = fail(s, status, err);

@@ -65,15 +65,16 @@ typedef struct mp_sandbox {
   int64_t used;      /* instructions */
   int64_t unchecked; /* of them, charged since time was looked at */
   int hook_every;
-  int64_t began_us;
-  int64_t cpu_began_us;
-  int refusals;   /* of memory: 1: the collector may yet find some, 2: for good */
-  int depth;      /* calls of Lua from C, one in the other */
-  char over[160]; /* which limit was passed, and where; "": none */
-  bool loading;   /* files may be read */
-  bool trying;    /* on a sample: no lines are logged */
-  bool looked;    /* at what the call was given */
-  bool unknown;   /* a name was used that nothing has */
+  int64_t began_us;  /* of the wall clock */
+  int64_t marked_us; /* of the thread's, some time after; 0: not yet */
+  int64_t before_us; /* what the thread had used by then */
+  int refusals;      /* of memory: 1: the collector may yet find some, 2: for good */
+  int depth;         /* calls of Lua from C, one in the other */
+  char over[160];    /* which limit was passed, and where; "": none */
+  bool loading;      /* files may be read */
+  bool trying;       /* on a sample: no lines are logged */
+  bool looked;       /* at what the call was given */
+  bool unknown;      /* a name was used that nothing has */
   const mp_script_event *event;
   const mp_script_webhook *webhook;
   mp_span docs[MP_DOCS];
@@ -156,7 +157,7 @@ typedef enum mp_script_mark { MP_MARK_NONE, MP_MARK_LIST, MP_MARK_OBJECT } mp_sc
 mp_script_mark mp_script_push_mark(lua_State *L, int index);
 /* Is the key at the index the one that marks are under? */
 bool mp_script_is_hidden(lua_State *L, int index);
-/* Where the JSON text of a table that waits begins; NULL for a webhook. */
+/* The JSON text of a table that waits; none for a webhook. */
 mp_span mp_script_lazy_text(lua_State *L, int index);
 
 /* ---- exact.c -------------------------------------------------------------------------------- */

@@ -83,6 +83,9 @@ static void take_headers(lua_State *L, const call *c, int headers) {
   mp_sandbox *s = &c->script->sandbox;
   int keys, out, n = 0;
 
+  if (!lua_istable(L, headers)) {
+    refuse(L, c, "headers: expected a table, got a %s", luaL_typename(L, headers));
+  }
   mp_script_push_keys(L, headers);
   keys = lua_gettop(L);
   if (lua_isnumber(L, keys)) {
@@ -146,35 +149,23 @@ static void take_content_type(lua_State *L, const call *c, int index, bool text)
 
 /* The second thing that a transform returns. */
 static void take_extras(lua_State *L, const call *c, int index, bool text) {
-  int keys;
-
   if (!lua_istable(L, index)) {
     refuse(L, c, "expected a table with headers or content_type after the payload, got a %s",
            luaL_typename(L, index));
   }
-  mp_script_push_keys(L, index);
-  keys = lua_gettop(L);
-  if (lua_isnumber(L, keys)) {
-    if (lua_tointeger(L, keys) == 0) return;
-    refuse(L, c, "expected headers or content_type after the payload, got a %s", "list");
-  }
-  for (int i = 1; i <= (int)lua_rawlen(L, keys); i++) {
-    const char *key;
-    lua_settop(L, keys);
-    lua_rawgeti(L, keys, i);
-    key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, index);
-    if (lua_isnil(L, -1)) continue;
+  mp_script_fill(L, index);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
+    int top = lua_gettop(L);
     if (strcmp(key, "content_type") == 0) {
-      take_content_type(L, c, lua_gettop(L), text);
-    } else if (strcmp(key, "headers") != 0) {
+      take_content_type(L, c, top, text);
+    } else if (strcmp(key, "headers") == 0) {
+      take_headers(L, c, top);
+    } else if (!mp_script_is_hidden(L, -2)) {
       refuse(L, c, "expected headers or content_type after the payload, got '%s'", key);
-    } else if (!lua_istable(L, -1)) {
-      refuse(L, c, "headers: expected a table, got a %s", luaL_typename(L, -1));
-    } else {
-      take_headers(L, c, lua_gettop(L));
     }
+    lua_settop(L, top - 1);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "payload/scan.h"
 #include "script/sandbox.h"
 
 #define WEBHOOK  (-1.0) /* the place of the webhook, which is no text */
@@ -88,12 +89,47 @@ static mp_span text_at(const mp_sandbox *s, double place, int *doc) {
   return (mp_span){s->docs[*doc].data + at, s->docs[*doc].len - (size_t)at};
 }
 
+/* The length of the object or list that begins the text, and how many keys the object has. What a
+ * call is given is valid JSON: the sanitizer wrote it. */
+static size_t length_of(mp_span text, int *keys) {
+  int depth = 0;
+
+  *keys = 0;
+  for (size_t i = 0; i < text.len; i++) {
+    switch (text.data[i]) {
+      case '"':
+        for (i++; i < text.len && text.data[i] != '"'; i++) {
+          i += mp_plain_run(text.data + i, text.len - i);
+          if (i == text.len || text.data[i] == '"') break;
+          if (text.data[i] == '\\') i++;
+        }
+        break;
+      case '{':
+      case '[':
+        depth++;
+        break;
+      case '}':
+      case ']':
+        if (--depth == 0) return i + 1;
+        break;
+      case ':':
+        if (depth == 1) ++*keys;
+        break;
+      default:
+        break;
+    }
+  }
+  return text.len;
+}
+
 mp_span mp_script_lazy_text(lua_State *L, int index) {
   double place = place_of(L, index);
-  int doc;
+  mp_span text;
+  int doc, keys;
 
   if (place < 0) return (mp_span){NULL, 0};
-  return text_at(mp_sandbox_of(L), place, &doc);
+  text = text_at(mp_sandbox_of(L), place, &doc);
+  return (mp_span){text.data, length_of(text, &keys)};
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -143,19 +179,6 @@ static void read_object(source *x, bool outer) {
   set_hidden(L, table);
 }
 
-static int count_keys(const mp_json *at) {
-  mp_json j;
-  mp_span key;
-  int n = 0;
-
-  mp_json_peek(at, &j);
-  mp_json_begin_object(&j);
-  while (n < MAX_KEYS && mp_json_next_key(&j, &key) && mp_json_skip(&j, NULL))
-    n++;
-  mp_json_free(&j);
-  return n;
-}
-
 static void push_lazy(lua_State *L, double place, int keys) {
   lua_createtable(L, 0, keys + 1);
   lua_pushnumber(L, place);
@@ -167,6 +190,9 @@ static void push_lazy(lua_State *L, double place, int keys) {
 static void push_object(source *x, bool outer) {
   lua_State *L = x->L;
   mp_json *j = x->j;
+  mp_span text;
+  size_t length;
+  int keys;
 
   luaL_checkstack(L, 8, "a value too deep");
   if (x->doc < 0) {
@@ -174,9 +200,13 @@ static void push_object(source *x, bool outer) {
     read_object(x, false);
     return;
   }
-  push_lazy(L, (double)(j->text + j->at - x->s->docs[x->doc].data) * MP_DOCS + x->doc,
-            outer ? count_keys(j) : 0);
-  must(x, mp_json_skip(j, NULL));
+  text = (mp_span){j->text + j->at, j->len - j->at};
+  length = length_of(text, &keys);
+  push_lazy(L, (double)(text.data - x->s->docs[x->doc].data) * MP_DOCS + x->doc,
+            !outer            ? 0
+            : keys < MAX_KEYS ? keys
+                              : MAX_KEYS);
+  j->at += length;
 }
 
 static void push_value(source *x, bool outer) {
@@ -320,7 +350,14 @@ static int lazy_newindex(lua_State *L) {
 /* ---- entry points --------------------------------------------------------------------------- */
 
 void mp_script_push_document(lua_State *L, int doc) {
-  source x = begin(L, mp_sandbox_of(L)->docs[doc], doc);
+  mp_span text = mp_sandbox_of(L)->docs[doc];
+  source x;
+
+  if (text.len > 0 && text.data[0] == '{') {
+    push_lazy(L, doc, FEW_KEYS);
+    return;
+  }
+  x = begin(L, text, doc);
   push_value(&x, true);
   end(&x);
 }
