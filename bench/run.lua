@@ -14,7 +14,7 @@ local runner = require "bench.lib.runner"
 -- In the order in which they run.
 local CASES = {
   "emit", "in_memory", "durable", "peers", "strapi", "fan_out", "bodies", "sink_latency", "added_latency", "idle",
-  "isolation", "backlog", "scripts", "tls",
+  "isolation", "backlog", "scripts", "nginx", "tls",
 }
 
 local function environment(name)

@@ -1,4 +1,6 @@
---- nginx as the receiver for TLS and HTTP/2: a config and a self-signed certificate of its own, on a free port.
+--- nginx as the receiver for TLS and HTTP/2, with a config and a self-signed certificate of its own, and nginx as moonpost's host;
+-- on a free port.
+local finder = require "moonpost.cli.nginx"
 local process = require "bench.lib.process"
 local sink = require "bench.lib.sink"
 
@@ -43,7 +45,79 @@ local function certificate(folder)
   }, 30)
 end
 
---- Starts it.
+local HOST = [[
+%s
+daemon off;
+user root root;
+worker_processes 1;
+worker_rlimit_nofile 16384;
+pid %s/nginx.pid;
+error_log %s/error.log;
+events { worker_connections 8192; }
+http {
+  access_log off;
+  client_body_temp_path %s/body;
+  keepalive_requests 100000000;
+  lua_package_path "%s";
+  lua_package_cpath "%s";
+  init_worker_by_lua_block { require("moonpost.host.openresty").start("%s/server.lua") }
+  exit_worker_by_lua_block { require("moonpost.host.openresty").stop(0) }
+  server {
+    listen 127.0.0.1:%d;
+    %s
+  }
+}
+]]
+
+local function start(folder, base, arguments)
+  local started = process.start({
+    "sh", "-c", 'echo "pid $$"; exec setpriv --pdeathsig TERM "$1" -p "$0" -e "$0/error.log" -c "$0/nginx.conf"', folder,
+    arguments.program or "nginx",
+  }, "^pid (%d+)$")
+  local words = { "curl", "-sS", "--noproxy", "*", "--retry", "20", "--retry-connrefused", "--retry-delay", "0",
+    "--retry-max-time", "10", base .. "/" }
+  for _, word in ipairs(arguments) do words[#words + 1] = word end
+  local answer, message = process.run(words, 20)
+  if answer == "ok" then return started end
+  started.stop()
+  return nil, message or "nginx does not answer"
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
+--- What nginx as a host needs and this system does not have; nil: nothing.
+function nginx.host_missing()
+  local found, message = finder.find()
+  if not found then return message end
+  if not finder.lua_paths() then return "luajit does not find moonpost" end
+  if not process.has "setpriv" then return "the command setpriv is not here" end
+end
+
+--- Starts it as moonpost's host.
+---@param folder string for its files and the store
+---@param options { sink_program: string, config: string, server: string } config: the text of server.lua; server: locations,
+-- beside /
+---@return { base: string, stop: fun() }|nil
+---@return string? message
+function nginx.host(folder, options)
+  local found, paths = assert(finder.find()), assert(finder.lua_paths())
+  local modules = {}
+  for i, path in ipairs(found.modules) do modules[i] = "load_module " .. path .. ";" end
+  local port = free_port(options.sink_program)
+  write(folder .. "/server.lua", options.config)
+  write(folder .. "/nginx.conf", HOST:format(table.concat(modules, "\n"), folder, folder, folder, paths.path, paths.cpath, folder, port,
+    options.server .. '\n    location = / { return 200 "ok"; }'))
+  local base = ("http://127.0.0.1:%d"):format(port)
+  local started, message = start(folder, base, { program = found.program })
+  if not started then return nil, message end
+  return { base = base, stop = started.stop }
+end
+
+--- Starts it as a receiver.
 ---@param folder string for its files
 ---@param options { sink_program: string, http2: boolean }
 ---@return { base: string, ca: string, stop: fun() }|nil
@@ -57,21 +131,13 @@ function nginx.start(folder, options)
   local made, message = certificate(folder)
   if not made then return nil, message end
   local port = free_port(options.sink_program)
-  local file = assert(io.open(folder .. "/nginx.conf", "wb"))
-  file:write(CONFIG:format(folder, folder, folder, folder, folder, port, options.http2 and "http2" or ""))
-  file:close()
-  local started = process.start({
-    "sh", "-c", 'echo "pid $$"; exec setpriv --pdeathsig TERM nginx -p "$0" -e "$0/error.log" -c "$0/nginx.conf"', folder,
-  }, "^pid (%d+)$")
-  local self = { base = ("https://127.0.0.1:%d"):format(port), ca = folder .. "/cert.pem", stop = started.stop }
-  local answer
-  answer, message = process.run({
-    "curl", "-sS", "--noproxy", "*", "--cacert", self.ca, "--retry", "20", "--retry-connrefused", "--retry-delay", "0",
-    "--retry-max-time", "10", self.base .. "/",
-  }, 20)
-  if answer == "ok" then return self end
-  started.stop()
-  return nil, message or "nginx does not answer"
+  write(folder .. "/nginx.conf",
+    CONFIG:format(folder, folder, folder, folder, folder, port, options.http2 and "http2" or ""))
+  local base, ca = ("https://127.0.0.1:%d"):format(port), folder .. "/cert.pem"
+  local started
+  started, message = start(folder, base, { "--cacert", ca })
+  if not started then return nil, message end
+  return { base = base, ca = ca, stop = started.stop }
 end
 
 return nginx
