@@ -4,7 +4,7 @@ local moonpost = require "moonpost"
 local fixture = require "bench.lib.fixture"
 
 local hooks = assert(moonpost.open { webhooks = {
-  store = ":memory:", models = fixture.models, log = { level = "error" },
+  store = ":memory:", models = fixture.models, network = { allow = { "127.0.0.0/8" } }, log = { level = "error" },
 } })
 assert(hooks.webhooks:create { name = "guard", url = arg[2], events = { "entry.*" } })
 local info = { model = "address", entry = fixture.entry(598) }

@@ -51,8 +51,12 @@ int main(int argc, char **argv) {
                               .connect_timeout_ms = 5000,
                               .user_agent = "guard"};
   long count = guard_count(argc, argv);
+  mp_netguard *guard;
   mp_error err;
 
+  guard_check(mp_netguard_new(&guard, &err), &err, "guard");
+  guard_check(mp_netguard_add(guard, MP_NETGUARD_ALLOW, "127.0.0.0/8", &err), &err, "guard");
+  target.guard = guard;
   target.url = argc > 2 ? argv[2] : "";
   memset(s.body, 'x', sizeof s.body);
   mp_headers_init(&defaults);
@@ -64,6 +68,7 @@ int main(int argc, char **argv) {
   guarded(&s, count);
   mp_client_free(s.client);
   mp_target_free(s.target);
+  mp_netguard_free(guard);
   mp_headers_free(&defaults);
   mp_headers_free(&own);
   return 0;

@@ -32,6 +32,7 @@ function engine.open(job)
       concurrency = job.concurrency, maxConcurrency = job.max_concurrency, timeout = job.timeout,
       ca = job.ca,
     },
+    network = { allow = { "127.0.0.0/8" } },
     limits = { inbox = job.inbox, inboxBytes = job.inbox and 4294967296 or nil, emitTimeout = 120 },
     log = { level = "error" },
   } })

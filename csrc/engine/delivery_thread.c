@@ -50,6 +50,7 @@ static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error 
                                .timeout_ms = w->timeout_ms,
                                .connect_timeout_ms = w->connect_timeout_ms,
                                .proxy = s->proxy,
+                               .guard = s->guard,
                                .user_agent = s->user_agent,
                                .own_names = {w->signing.body_header}};
   mp_code code = MP_OK;
@@ -84,6 +85,12 @@ static mp_code sign(mp_webhook *w, const char *id, mp_request *request, mp_signe
   return code;
 }
 
+static void fail_at_once(mp_engine *e, mp_delivery *d, const char *error_class, const char *error) {
+  mp_result failure = {.at_ms = mp_wall_ms(), .error_class = error_class, .error = error};
+  mp_delivery_record(d, &failure);
+  mp_list_push(&e->outcomes, &d->node);
+}
+
 /* Starts the delivery's request, or gives it an outcome at once. */
 static bool start(mp_engine *e, mp_delivery *d) {
   const mp_event_row *row = &d->event->row;
@@ -95,6 +102,10 @@ static bool start(mp_engine *e, mp_delivery *d) {
   mp_code code = target_of(e, d->webhook, &request.target, &err);
 
   d->started_ms = mp_engine_now(e);
+  if (code == MP_OK && mp_target_refusal(request.target)) {
+    fail_at_once(e, d, "guard", mp_target_refusal(request.target));
+    return false;
+  }
   mp_event_id_format(row->id, id);
   mp_headers_init(&headers);
   if (code == MP_OK && row->headers) {
@@ -105,11 +116,7 @@ static bool start(mp_engine *e, mp_delivery *d) {
   if (code == MP_OK) code = sign(d->webhook, id, &request, &signed_fields, &err);
   if (code == MP_OK) code = mp_client_start(e->client, &request, d, &err);
   mp_headers_free(&headers);
-  if (code != MP_OK) {
-    mp_result failure = {.at_ms = mp_wall_ms(), .error_class = "internal", .error = err.message};
-    mp_delivery_record(d, &failure);
-    mp_list_push(&e->outcomes, &d->node);
-  }
+  if (code != MP_OK) fail_at_once(e, d, "internal", err.message);
   return code == MP_OK;
 }
 

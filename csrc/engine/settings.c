@@ -31,6 +31,7 @@ void mp_settings_free(mp_settings *settings) {
   free(settings->events);
   free(settings->endpoints);
   free(settings->retry_ms);
+  mp_netguard_free(settings->guard);
   free(settings->proxy);
   free(settings->user_agent);
   free(settings);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "http/headers.h"
+#include "http/netguard.h"
 #include "payload/sanitize.h"
 #include "script/script.h"
 
@@ -52,6 +53,7 @@ typedef struct mp_settings {
   int max_concurrency; /* of all webhooks together; above it, up to twice as many, only one of each
                         */
   char *proxy;         /* NULL: none */
+  mp_netguard *guard;  /* NULL: public addresses alone */
   char *user_agent;
   size_t inbox_count; /* emits handed over and not committed */
   size_t inbox_bytes; /* their bodies together */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -28,6 +29,7 @@ typedef struct slot {
   struct slot *prev_active, *next_active;
   mp_client *client;
   CURL *easy;
+  const mp_target *target;
   void *arg;
   int64_t at_ms;
   int64_t at_mono_us;
@@ -38,7 +40,9 @@ typedef struct slot {
   bool head_complete; /* of the last response head: the empty line after it came */
   size_t body_bytes;
   size_t kept;
-  bool cut; /* we ended the body: it passed RESPONSE_DRAIN */
+  bool cut;                      /* we ended the body: it passed RESPONSE_DRAIN */
+  bool dialled;                  /* an address that the guard had nothing against */
+  char refusal[MP_NETGUARD_WHY]; /* what it had against the last one; "": none was refused */
   char error[CURL_ERROR_SIZE];
   char *response; /* response_keep bytes, allocated with the slot */
 } slot;
@@ -79,6 +83,28 @@ static size_t on_head(char *bytes, size_t size, size_t n, void *arg) {
   return s->head_bytes > RESPONSE_HEAD ? 0 : len;
 }
 
+/* libcurl is about to dial this address: the guard judges what is really dialled, on every new
+ * connection, whatever a resolver said before. A connection that is used again was judged when it
+ * was made, for the same host name by the same rules. A proxy of the config's is dialled wherever
+ * it is. */
+static curl_socket_t on_socket_needed(void *arg, curlsocktype purpose, struct curl_sockaddr *to) {
+  slot *s = arg;
+  mp_address address;
+
+  (void)purpose;
+  if (!s->target->proxy[0]) {
+    if (!mp_address_of(&to->addr, &address)) {
+      snprintf(s->refusal, sizeof s->refusal, "%s leads to no internet address",
+               s->target->place.host);
+      return CURL_SOCKET_BAD;
+    }
+    if (!mp_netguard_permits(s->target->guard, &s->target->place, &address, s->refusal))
+      return CURL_SOCKET_BAD;
+  }
+  s->dialled = true;
+  return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 static void free_slot(slot *s) {
   if (!s) return;
   curl_easy_cleanup(s->easy);
@@ -115,6 +141,8 @@ static slot *new_slot(mp_client *client) {
   SET(CURLOPT_WRITEDATA, s);
   SET(CURLOPT_HEADERFUNCTION, on_head);
   SET(CURLOPT_HEADERDATA, s);
+  SET(CURLOPT_OPENSOCKETFUNCTION, on_socket_needed);
+  SET(CURLOPT_OPENSOCKETDATA, s);
   SET(CURLOPT_ERRORBUFFER, s->error);
   SET(CURLOPT_PRIVATE, s);
 #undef SET
@@ -240,8 +268,9 @@ mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg,
   if (!s) return mp_fail(err, MP_ENOMEM, "out of memory");
   s->arg = arg;
   s->head_bytes = s->body_bytes = s->kept = 0;
-  s->cut = s->head_complete = false;
-  s->error[0] = '\0';
+  s->cut = s->head_complete = s->dialled = false;
+  s->error[0] = s->refusal[0] = '\0';
+  s->target = request->target;
   s->at_ms = mp_wall_ms();
   s->at_mono_us = mp_mono_us();
   if (!prepare(s, request) || curl_multi_add_handle(client->multi, s->easy) != CURLM_OK) {
@@ -326,6 +355,9 @@ static void complete(slot *s, CURLcode code) {
   if (s->head_bytes > RESPONSE_HEAD) {
     result.error_class = "response";
     result.error = "the response's header fields are over 64 KiB";
+  } else if (code != CURLE_OK && s->refusal[0] && !s->dialled) {
+    result.error_class = "guard";
+    result.error = s->refusal;
   } else if (code != CURLE_OK && !s->cut && !answered_early(s, code)) {
     result.error_class = class_of(code);
     result.error = s->error[0] ? s->error : curl_easy_strerror(code);

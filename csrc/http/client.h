@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "http/headers.h"
+#include "http/netguard.h"
 
 #define MP_OWN_NAMES      2
 #define MP_REQUEST_FIELDS 5
@@ -26,8 +27,9 @@ typedef struct mp_target_options {
   const mp_headers *headers;  /* the webhook's own */
   int64_t timeout_ms;         /* the whole request */
   int64_t connect_timeout_ms;
-  const char *proxy;      /* NULL: none, whatever the environment says */
-  const char *user_agent; /* when no header sets one */
+  const char *proxy;        /* NULL: none, whatever the environment says */
+  const mp_netguard *guard; /* stays with the caller; NULL: without rules of its own */
+  const char *user_agent;   /* when no header sets one */
   /* Names that each request has fields of its own for (mp_request's), besides those that are always
    * reserved: such a field of the defaults, the webhook or an event is left out. */
   const char *own_names[MP_OWN_NAMES];
@@ -37,6 +39,10 @@ typedef struct mp_target_options {
  * lines for each event type that was sent. Used by one thread at a time. */
 mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_error *err);
 void mp_target_free(mp_target *target); /* NULL-safe; not while a request uses it */
+
+/* Why the guard lets no request go there, whatever a resolver says; NULL: it may. No request is to
+ * be started for one that is refused. */
+const char *mp_target_refusal(const mp_target *target);
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
@@ -63,8 +69,8 @@ typedef struct mp_result {
   int64_t at_ms;           /* wall clock, when it was started */
   int64_t duration_us;     /* until the answer was read or the failure known */
   int status;              /* HTTP status; 0 when none came */
-  const char *error_class; /* NULL: answered 2xx. Else "http", "dns", "connect", "tls", "timeout",
-                              "reset", "response" or "internal"; a static string */
+  const char *error_class; /* NULL: answered 2xx. Else "http", "dns", "guard", "connect", "tls",
+                              "timeout", "reset", "response" or "internal"; a static string */
   const char *error;       /* a sentence; "" when error_class is NULL */
   const char *response;    /* the first bytes of the body */
   size_t response_len;     /* at most the client's response_keep */

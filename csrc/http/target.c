@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/url.h"
+
 static mp_code copy_headers(mp_headers *to, const mp_headers *from, mp_error *err) {
   mp_code code = MP_OK;
   for (size_t i = 0; from && i < from->count && code == MP_OK; i++) {
@@ -24,6 +26,16 @@ static bool is_tls(CURLU *url) {
   return tls;
 }
 
+/* What can be said of the URL is said once; what its name leads to is judged at each connection. */
+static mp_code judge(mp_target *t, const char *url, mp_error *err) {
+  char why[MP_NETGUARD_WHY];
+  mp_code code = mp_url_place(url, &t->place, err);
+
+  if (code != MP_OK || mp_netguard_permits_place(t->guard, &t->place, why)) return code;
+  t->refusal = strdup(why);
+  return t->refusal ? MP_OK : mp_fail(err, MP_ENOMEM, "out of memory");
+}
+
 mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_error *err) {
   mp_target *t = calloc(1, sizeof *t);
   mp_code code = MP_ENOMEM;
@@ -35,6 +47,7 @@ mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_erro
   mp_headers_init(&t->headers);
   t->timeout_ms = (long)options->timeout_ms;
   t->connect_timeout_ms = (long)options->connect_timeout_ms;
+  t->guard = options->guard;
   t->proxy = strdup(options->proxy ? options->proxy : "");
   t->user_agent = strdup(options->user_agent);
   t->url = curl_url();
@@ -61,6 +74,8 @@ mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_erro
       code = mp_fail(err, MP_EINVAL, "not a valid URL");
       goto out;
   }
+  code = judge(t, options->url, err);
+  if (code != MP_OK) goto out;
   *out = t;
   return MP_OK;
 out:
@@ -79,11 +94,16 @@ void mp_target_free(mp_target *target) {
   mp_headers_free(&target->defaults);
   mp_headers_free(&target->headers);
   curl_url_cleanup(target->url);
+  free(target->refusal);
   free(target->proxy);
   free(target->user_agent);
   for (int i = 0; i < MP_OWN_NAMES; i++)
     free(target->own_names[i]);
   free(target);
+}
+
+const char *mp_target_refusal(const mp_target *target) {
+  return target->refusal;
 }
 
 struct curl_slist *mp_target_add_line(struct curl_slist *list, const char *name,

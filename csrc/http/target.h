@@ -16,6 +16,9 @@ typedef struct mp_event_lines {
 
 struct mp_target {
   CURLU *url;
+  mp_place place;
+  const mp_netguard *guard;
+  char *refusal; /* NULL: the guard has nothing against the URL as it is written */
   mp_headers defaults;
   mp_headers headers;
   mp_event_lines *by_event; /* at most one an event type */

@@ -4,8 +4,10 @@
  * text never holds what stands before the last "@", well-formed or not: it may be a password. */
 #include "http/url.h"
 
+#include <ctype.h>
 #include <curl/curl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "http/quote.h"
@@ -42,12 +44,21 @@ static bool has_two_slashes(const char *url) {
 
 #define WRITTEN_IN_FULL "expected http:// or https:// and a host"
 #define WRONG_SCHEME    "only http and https are allowed"
+#define NOT_ASCII       "its host is not ASCII (a name is written in its form of xn--)"
+
+static bool is_ascii(const char *text) {
+  for (; *text; text++) {
+    if ((unsigned char)*text >= 0x80) return false;
+  }
+  return true;
+}
 
 /* What libcurl parsed but moonpost does not send to; NULL when nothing is wrong. A URL of these
  * schemes that libcurl parsed has a host. code: whether libcurl had the memory to say. */
 static const char *wrong_part(CURLU *parts, CURLUcode *code) {
   const char *reason = NULL;
   char *scheme = NULL;
+  char *host = NULL;
   char *port = NULL;
 
   *code = curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0);
@@ -58,8 +69,12 @@ static const char *wrong_part(CURLU *parts, CURLUcode *code) {
     if (*code == CURLUE_OK && strcmp(port, "0") == 0) {
       reason = "its port is 0 (1 to 65535 are allowed)";
     }
+    /* What other letters and digits become depends on the process's locale, and on libcurl. */
+    if (!reason) *code = curl_url_get(parts, CURLUPART_HOST, &host, 0);
+    if (!reason && *code == CURLUE_OK && !is_ascii(host)) reason = NOT_ASCII;
   }
   curl_free(scheme);
+  curl_free(host);
   curl_free(port);
   return reason;
 }
@@ -101,4 +116,57 @@ mp_code mp_url_check(const char *url, mp_error *err) {
   if (code == CURLUE_OUT_OF_MEMORY) return mp_fail(err, MP_ENOMEM, "url: out of memory");
   if (!reason && !has_two_slashes(url)) reason = WRITTEN_IN_FULL;
   return reason ? refuse(url, err, reason) : MP_OK;
+}
+
+/* ---- where it leads ------------------------------------------------------------------------- */
+
+/* As it is resolved: libcurl has decoded it, and writes IPv4 addresses in the usual way. */
+static bool copy_host(const char *host, mp_place *out) {
+  size_t len = strlen(host);
+
+  if (len > 1 && host[0] == '[') {
+    host++;
+    len -= 2;
+  }
+  if (len > 1 && host[len - 1] == '.') len--;
+  if (len >= sizeof out->host) return false;
+  for (size_t i = 0; i < len; i++)
+    out->host[i] = (char)tolower((unsigned char)host[i]);
+  out->host[len] = '\0';
+  return true;
+}
+
+static CURLUcode find_place(CURLU *parts, const char *url, mp_place *out, bool *fits) {
+  char *host = NULL, *port = NULL;
+  CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, 0);
+
+  if (code == CURLUE_OK) code = curl_url_get(parts, CURLUPART_HOST, &host, 0);
+  if (code == CURLUE_OK) code = curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+  if (code == CURLUE_OK) {
+    *fits = copy_host(host, out);
+    out->port = atoi(port);
+  }
+  curl_free(host);
+  curl_free(port);
+  return code;
+}
+
+mp_code mp_url_place(const char *url, mp_place *out, mp_error *err) {
+  CURLU *parts = curl_url();
+  bool fits = false;
+  CURLUcode code = parts ? find_place(parts, url, out, &fits) : CURLUE_OUT_OF_MEMORY;
+
+  curl_url_cleanup(parts);
+  if (code == CURLUE_OUT_OF_MEMORY) return mp_fail(err, MP_ENOMEM, "url: out of memory");
+  if (code != CURLUE_OK) return refuse(url, err, parse_error(code));
+  return fits ? MP_OK : refuse(url, err, "its host is longer than 255 bytes");
+}
+
+mp_code mp_url_guard(const char *url, const mp_netguard *guard, mp_error *err) {
+  char why[MP_NETGUARD_WHY];
+  mp_place place;
+  mp_code code = mp_url_place(url, &place, err);
+
+  if (code != MP_OK || mp_netguard_permits_place(guard, &place, why)) return code;
+  return mp_fail(err, MP_EINVAL, "%s", why);
 }

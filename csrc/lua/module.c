@@ -4,6 +4,7 @@
 #include "lua/fetch.h"
 #include "lua/fs.h"
 #include "lua/http.h"
+#include "lua/network.h"
 #include "lua/payload.h"
 #include "lua/process.h"
 #include "lua/script.h"
@@ -15,6 +16,7 @@ int luaopen_moonpost_core(lua_State *L) {
   lua_newtable(L);
   mp_lua_payload(L);
   mp_lua_http(L);
+  mp_lua_network(L);
   mp_lua_fetch(L);
   mp_lua_fs(L);
   mp_lua_process(L);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lua/http.h"
+#include "lua/network.h"
 
 typedef struct reader {
   lua_State *L;
@@ -106,6 +107,22 @@ static void read_headers(reader *r, mp_settings *s) {
   lua_pop(r->L, 1);
 }
 
+static void read_guard(reader *r, mp_settings *s) {
+  if (push(r, "allow", LUA_TTABLE) && push(r, "deny", LUA_TTABLE) && push(r, "ports", LUA_TTABLE))
+    r->code = mp_lua_guard(r->L, -3, -2, -1, &s->guard, r->err);
+}
+
+static void read_network(reader *r, mp_settings *s) {
+  int top = lua_gettop(r->L);
+  reader network = {.L = r->L, .err = r->err};
+
+  if (!push(r, "network", LUA_TTABLE)) return;
+  network.index = lua_gettop(r->L);
+  read_guard(&network, s);
+  r->code = network.code;
+  lua_settop(r->L, top);
+}
+
 static void read_endpoints(reader *r, mp_settings *s) {
   size_t count;
   if (!push(r, "endpoints", LUA_TTABLE)) return;
@@ -185,6 +202,7 @@ mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *er
   read_events(&r, s);
   read_retry(&r, s);
   read_headers(&r, s);
+  read_network(&r, s);
   read_endpoints(&r, s);
   read_scripts(&r, &s->scripts);
   if (r.code != MP_OK) {

@@ -153,6 +153,8 @@ static inline mp_settings *settings(const char *fingerprint, int64_t timeout_ms)
   s->retry_ms = calloc(1, sizeof *s->retry_ms);
   s->retry_ms[0] = 3600000;
   s->retry_count = 1;
+  assert_int_equal(mp_netguard_new(&s->guard, NULL), MP_OK);
+  assert_int_equal(mp_netguard_add(s->guard, MP_NETGUARD_ALLOW, "127.0.0.0/8", NULL), MP_OK);
   s->timeout_ms = timeout_ms;
   s->connect_timeout_ms = 1000;
   s->concurrency = 8;

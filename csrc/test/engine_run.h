@@ -67,6 +67,9 @@ static mp_settings *run_settings(const run *r) {
       (mp_endpoint){.name = run_copy("config"), .definition = run_copy(text), .enabled = true};
   for (s->retry_count = 0; s->retry_count < 60; s->retry_count++)
     s->retry_ms[s->retry_count] = 20;
+  CHECK(mp_netguard_new(&s->guard, NULL) == MP_OK &&
+            mp_netguard_add(s->guard, MP_NETGUARD_ALLOW, "127.0.0.0/8", NULL) == MP_OK,
+        "out of memory");
   s->timeout_ms = 20000;
   s->connect_timeout_ms = 20000;
   s->concurrency = 4;

@@ -69,6 +69,11 @@ static void test_refused(void **state) {
       {"http://h/\x7f", "a space or a control character"},
       {"http://h%00/", "not a valid URL"},
       {"http://h%0a/", "not a valid URL"},
+      {"http://b\xc3\xbc"
+       "cher.example/",
+       "its host is not ASCII"},
+      {"http://b%C3%BCcher.example/", "its host is not ASCII"},
+      {"http://\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.0.0.1/", "its host is not ASCII"},
   };
   mp_error err;
 

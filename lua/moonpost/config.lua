@@ -249,7 +249,11 @@ local RETENTION = {
   size = { check = webhook.integer(0, 9007199254740992), default = 0 },
 }
 
-local NETWORK = { allow = { check = network.check_list, default = {} } }
+local NETWORK = {
+  allow = { check = network.check_allow, default = {} },
+  deny = { check = network.check_deny, default = {} },
+  ports = { check = network.check_ports, default = {} },
+}
 local LOG = { level = { check = one_of("off", "error", "warn", "info", "debug"), default = "warn" } }
 
 local WEBHOOKS = {
@@ -365,7 +369,7 @@ local function build(source, file, dir)
   schema, message = core.schema(result.schema_list)
   if not schema then return nil, message end
   result.endpoints, message = check_endpoints(checked.endpoints or {}, {
-    events = result.events, event_list = result.event_list,
+    events = result.events, event_list = result.event_list, network = result.network,
     model = function(name)
       local model, why = schema:model(name)
       if not model then return nil, why end

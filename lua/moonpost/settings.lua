@@ -98,6 +98,7 @@ function settings.of(config, version)
     concurrency = delivery.concurrency,
     max_concurrency = delivery.maxConcurrency,
     proxy = delivery.proxy,
+    network = config.network,
     user_agent = delivery.userAgent or "moonpost/" .. version,
     inbox_count = limits.inbox,
     inbox_bytes = limits.inboxBytes,

@@ -31,11 +31,13 @@ function fields.name(value, where)
   return value
 end
 
-function fields.url(value, where)
+function fields.url(value, where, context)
   if type(value) ~= "string" then return nil, ("%s: expected a URL, got %s"):format(where, shown(value)) end
   local ok, message = core.check_url(value)
   if not ok then return nil, ("%s: %s"):format(where, message) end
   if not is_utf8(value) then return nil, ("%s: expected UTF-8 (or %%-escapes)"):format(where) end
+  ok, message = core.guard_url(value, context.network)
+  if not ok then return nil, ("%s: %s"):format(where, message) end
   return value
 end
 
@@ -316,8 +318,8 @@ end
 ---@param definition any { name, url, headers?, events, models?, enabled? (or isEnabled), timeout?, connectTimeout?,
 -- concurrency?, retrySchedule?, rate?, order?, on_enable?, secret?, signingKey?, hubSignature?, script? }
 ---@param where string the place in messages ("webhooks.endpoints[2]")
----@param context { events: table<string, boolean>, event_list: string[], model: fun(name: string): string?, string?,
--- script: (fun(name: string, where: string): true?, string?)? } script: is there such a script?
+---@param context { events: table<string, boolean>, event_list: string[], network: table, model: fun(name: string): string?, string?,
+-- script: (fun(name: string, where: string): true?, string?)? } network: the rules of the guard; script: is there such a script?
 ---@param options? { partial: boolean? } partial: only the given fields; null takes an optional one away
 ---@return table|nil normalized headers as an ordered list of pairs, models as uids, events without repetitions, secret as a
 -- list (false: none)

@@ -59,7 +59,7 @@ end
 
 --- For moonpost.open alone.
 function webhooks.new(engine, config, schema, clock)
-  local context = { events = config.events, event_list = config.event_list, makes_keys = true }
+  local context = { events = config.events, event_list = config.event_list, network = config.network, makes_keys = true }
   function context.model(name)
     local model, message, code = schema:model(name)
     if not model then return nil, message, code end
@@ -204,7 +204,7 @@ end
 ---@param id string
 ---@return { statusCode: integer?, message: string?, error: string?, duration: number }|nil result statusCode: what the
 -- receiver answered; message: the start of the body of an answer that is not 2xx, or what went wrong; error: the
--- class of a failure without an answer ("dns", "connect", "tls", "timeout", "reset", "response"); duration: seconds
+-- class of a failure without an answer ("dns", "guard", "connect", "tls", "timeout", "reset", "response"); duration: seconds
 ---@return string? message
 ---@return string? code ENOENT
 function methods:trigger(id)

@@ -46,6 +46,10 @@ describe("the command moonpost", function()
     dir = temp.dir()
     receiver = receivers.start()
     ok("init", dir .. "/shop")
+    local config = dir .. "/shop/config/server.lua"
+    local text, count = temp.read(config):gsub("%-%- (network = ){[^\n]*", '%1{ allow = { "127.0.0.0/8" } },') -- the receiver
+    assert.equal(1, count)
+    temp.write(config, text)
   end)
 
   after_each(function()
@@ -227,7 +231,7 @@ describe("the command moonpost", function()
 
   it("webhooks of the config are shown, and are read-only", function()
     temp.write(dir .. "/shop/config/server.lua", ([[return { webhooks = {
-      store = "../data/moonpost.db", models = "../models",
+      store = "../data/moonpost.db", models = "../models", network = { allow = { "127.0.0.0/8" } },
       endpoints = { { name = "code", url = "%s", events = { "*" }, retrySchedule = {} } },
     } }]]):format(receiver:url "/ok"))
     local output = ok("webhooks", "list", "--json")

@@ -98,7 +98,8 @@ describe("the engine", function()
     local hooks = open(config)
     assert(hooks.webhooks:create { name = "a", url = receiver:url "/a", events = { "*" } })
     local code = ([[
-      local hooks = assert(require("moonpost").open { webhooks = { store = %q, models = { address = { attributes = {} } } } })
+      local hooks = assert(require("moonpost").open { webhooks = { store = %q, models = { address = { attributes = {} } },
+        network = { allow = { "127.0.0.0/8" } } } })
       for i = 1, 100 do assert(hooks:emit("entry.create", { model = "address", entry = { id = i } })) end
       assert(hooks.webhooks:create { name = "b", url = %q, events = { "entry.update" } })
       assert(hooks:wait(30))
@@ -125,7 +126,8 @@ describe("the engine", function()
     local hooks = open(config)
     local webhook = assert(hooks.webhooks:create { name = "a", url = receiver:url "/hang", events = { "entry.update" } })
     local other = process.start { code = ([[
-      local hooks = assert(require("moonpost").open { webhooks = { store = %q, models = { address = { attributes = {} } } } })
+      local hooks = assert(require("moonpost").open { webhooks = { store = %q, models = { address = { attributes = {} } },
+        network = { allow = { "127.0.0.0/8" } } } })
       for i = 1, 5 do assert(hooks:emit("entry.update", { model = "address", entry = { id = i } })) end
       require("moonpost.core").sleep(60)
     ]]):format(config.webhooks.store) }

@@ -23,6 +23,7 @@ describe("the command line on a running server", function()
     token = assert(tokens.open(dir .. "/moonpost.db-tokens.json"):add("spec", { "read", "write", "emit" })).token
     temp.write(dir .. "/server.lua", [[return { webhooks = {
       store = "moonpost.db", models = { article = { attributes = { title = { type = "string" } } } }, log = { level = "off" },
+      network = { allow = { "127.0.0.0/8" } },
     } }]])
     target = receiver.start()
     server = process.start { program = "examples/plain-http/server.lua", args = { dir .. "/server.lua" } }

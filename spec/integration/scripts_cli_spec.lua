@@ -128,12 +128,12 @@ describe("moonpost and scripts:", function()
     temp.write(shop .. "/hooks/crm.lua", "return { transform = function(p, e, w) return w.name .. ' ' .. w.url .. ' ' .. w.events[1] end }")
     temp.write(shop .. "/config/server.lua", [[return { webhooks = { store = "../data/moonpost.db", models = "../models",
       scripts = "../hooks", endpoints = {
-        { name = "a", url = "http://127.0.0.1:1/a", events = { "entry.*" } },
-        { name = "b", url = "http://127.0.0.1:1/b", events = { "media.*" }, script = "crm" },
+        { name = "a", url = "http://crm.example/a", events = { "entry.*" } },
+        { name = "b", url = "http://crm.example/b", events = { "media.*" }, script = "crm" },
       } } }]])
     local text = ADDRESS:format("create", "{}")
-    assert.equal("b http://127.0.0.1:1/b media.*", tried("crm", text).body)
-    assert.equal("a http://127.0.0.1:1/a entry.*", tried("crm", text, "--webhook", "a").body)
+    assert.equal("b http://crm.example/b media.*", tried("crm", text).body)
+    assert.equal("a http://crm.example/a entry.*", tried("crm", text, "--webhook", "a").body)
     assert.equal("text/plain; charset=utf-8", tried("crm", text).content_type)
     assert.truthy(ok("check", shop .. "/config/server.lua"):find "script +crm@%x+\n")
     temp.write(shop .. "/hooks/crm.lua", "return 7")
@@ -179,7 +179,7 @@ describe("moonpost and scripts:", function()
   end)
 
   it("a webhook is given a script, and shown with it", function()
-    local made = cjson.decode(ok("webhooks", "add", "--name", "crm", "--url", "http://127.0.0.1:1/", "--event", "entry.*", "--script",
+    local made = cjson.decode(ok("webhooks", "add", "--name", "crm", "--url", "http://crm.example/", "--event", "entry.*", "--script",
       "filter", "--json"))
     assert.equal("filter", made.script)
     assert.truthy(ok("webhooks", "get", made.id):find("script  +filter\n"))
@@ -199,7 +199,8 @@ describe("moonpost and scripts:", function()
       local secret = assert(tokens.open(shop .. "/moonpost.db-tokens.json"):add("spec", { "read", "write", "emit" })).token
       temp.write(shop .. "/server.lua", ([[return { webhooks = {
         store = "moonpost.db", models = { article = { attributes = { title = { type = "string" } } } }, log = { level = "off" },
-        scripts = "hooks", endpoints = { { name = "a", url = "%s", events = { "*" }, script = "crm" } },
+        network = { allow = { "127.0.0.0/8" } }, scripts = "hooks",
+        endpoints = { { name = "a", url = "%s", events = { "*" }, script = "crm" } },
       } }]]):format(receiver:url "/echo"))
       temp.write(shop .. "/hooks/crm.lua", "return { transform = function() return 'one' end }")
       local server = process.start { program = "examples/plain-http/server.lua", args = { shop .. "/server.lua" } }

@@ -346,7 +346,7 @@ describe("scripts", function()
     assert.equal("EINVAL", code)
     assert.truthy(message:find("webhooks.globalScripts[1]: expected a script, " .. dir .. "/none.lua is not there", 1, true), message)
     config.webhooks.globalScripts = nil
-    config.webhooks.endpoints = { { name = "a", url = "http://127.0.0.1:1/", events = { "*" }, script = "broken" } }
+    config.webhooks.endpoints = { { name = "a", url = "http://a.example/", events = { "*" }, script = "broken" } }
     opened, message, code = moonpost.open(config)
     assert.is_nil(opened)
     assert.equal("EINVAL", code)

@@ -193,7 +193,7 @@ describe("moonpost in nginx #nginx", function()
       server = SERVER .. [[ location = /watch { content_by_lua_block {
         local hooks = require("moonpost.host.openresty").hooks()
         assert(hooks:on("delivery.dead", function(report) ngx.shared.noted:set("id", report.event) end))
-        assert(hooks.webhooks:create { name = "a", url = "http://127.0.0.1:1/", events = { "*" } })
+        assert(hooks.webhooks:create { name = "a", url = "http://hook.invalid/", events = { "*" } })
         ngx.say((hooks:emit("entry.create", { model = "address", entry = { id = 1 } })))
       } }]],
     }
@@ -227,7 +227,7 @@ describe("moonpost in nginx #nginx", function()
 
   it("leaves to the next start what it could not send", function()
     start { server = SERVER .. [[ location = /hook { content_by_lua_block {
-      assert(require("moonpost.host.openresty").hooks().webhooks:create { name = "a", url = "http://127.0.0.1:1/", events = { "*" } })
+      assert(require("moonpost.host.openresty").hooks().webhooks:create { name = "a", url = "http://hook.invalid/", events = { "*" } })
     } }]] }
     server:get "/hook"
     for _ = 1, 5 do server:get "/content" end

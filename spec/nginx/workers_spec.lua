@@ -9,7 +9,7 @@ local wait_until = require "spec.support.wait_until"
 
 local CONFIG = [[
 return { webhooks = { store = "m.db", models = { address = { attributes = { city = { type = "string" } } } },
-  endpoints = { { name = "receiver", url = "%s", events = { "*" } } } } }
+  network = { allow = { "127.0.0.0/8" } }, endpoints = { { name = "receiver", url = "%s", events = { "*" } } } } }
 ]]
 
 local SERVER = [[

@@ -41,7 +41,7 @@ function hooks.config(extra)
       store = temp.dir() .. "/moonpost.db",
       models = hooks.models,
       delivery = { retrySchedule = { 0.05, 0.05, 0.05 }, timeout = 5, connectTimeout = 2 },
-      network = { allow = { "127.0.0.0/8", "localhost" } },
+      network = { allow = { "127.0.0.0/8", "::1", "localhost" } },
       log = { level = "off" },
     }, extra),
   }

@@ -133,6 +133,15 @@ describe("the config", function()
     { { webhooks = { network = { allow = { "256.1.1.1" } } } }, "webhooks.network.allow[1]" },
     { { webhooks = { network = { allow = { "::1/129" } } } }, "webhooks.network.allow[1]" },
     { { webhooks = { network = { allow = { "a b" } } } }, "webhooks.network.allow[1]" },
+    { { webhooks = { network = { allow = { "10.0.0.1", 7 } } } }, "webhooks.network.allow[2]: expected a CIDR", "number 7" },
+    { { webhooks = { network = { allow = { "0.0.0.0/0" } } } }, "webhooks.network.allow[1]: '0.0.0.0/0' would turn the guard off" },
+    { { webhooks = { network = { allow = { "::/0" } } } }, "webhooks.network.allow[1]: '::/0' would turn the guard off" },
+    { { webhooks = { network = { allow = { "::ffff:0:0/96" } } } }, "would turn the guard off" },
+    { { webhooks = { network = { deny = { "10.0.0.0/x" } } } }, "webhooks.network.deny[1]" },
+    { { webhooks = { network = { ports = { 0 } } } }, "webhooks.network.ports[1]: expected a port" },
+    { { webhooks = { network = { off = true } } }, "webhooks.network.off: unknown key" },
+    { { webhooks = { endpoints = { { name = "a", url = "http://127.1/", events = { "*" } } } } },
+      "webhooks.endpoints[1].url: 127.0.0.1 is loopback (127.0.0.0/8); webhooks.network.allow opens it" },
     { { webhooks = { limits = { inbox = 0 } } }, "webhooks.limits.inbox" },
     { { webhooks = { retention = { delivered = "7d" } } }, "webhooks.retention.delivered: expected a number of seconds" },
     { { webhooks = { log = { level = "loud" } } }, "webhooks.log.level" },
@@ -153,10 +162,11 @@ describe("the config", function()
 
   it("takes every form of address rule", function()
     local rules = {
-      "10.1.0.0/16", "127.0.0.1", "0.0.0.0/0", "::1", "::/0", "2001:db8::1/64", "fe80::1:2:3:4", "::ffff:10.0.0.1",
+      "10.1.0.0/16", "127.0.0.1", "10.0.0.0/8", "::1", "fc00::/7", "2001:db8::1/64", "fe80::1:2:3:4", "::ffff:10.0.0.1",
       "localhost", "a.b-c.example", "example.",
     }
-    assert.same(rules, assert(config.load { webhooks = { network = { allow = rules } } }).network.allow)
+    local network = { allow = rules, deny = { "0.0.0.0/0", "::/0", "a.example" }, ports = { 80, 443 } }
+    assert.same(network, assert(config.load { webhooks = { network = network } }).network)
   end)
 
   it("finds the scripts that it names", function()

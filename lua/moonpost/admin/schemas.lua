@@ -67,7 +67,9 @@ local function model_uids(models)
 end
 
 local USER = "[A-Za-z0-9._~-]+(:[A-Za-z0-9._~-]*)?" -- and password
-local HOST_AND_REST = "([A-Za-z0-9]([A-Za-z0-9.-]{0,50}[A-Za-z0-9])?|\\[([0-9a-f]{1,4}:){7}[0-9a-f]{1,4}\\]|\\[::1\\])"
+-- Names, and addresses that are public: whether others may be dialled is the config's matter.
+local HOST_AND_REST = "([A-Za-z]([A-Za-z0-9.-]{0,50}[A-Za-z0-9])?|(1[1-9]|[2-9][0-9])([.](0|[1-9][0-9]?|1[0-9]{2})){3}"
+  .. "|\\[2[4-9a-f][0-9a-f]{2}:([0-9a-f]{1,4}:){6}[0-9a-f]{1,4}\\])"
   .. "(:[1-9][0-9]{0,3})?([/?#][!-~]{0,1000})?$"
 local URL = ("^https?://(%s@)?"):format(USER) .. HOST_AND_REST
 local CHANGED_URL = ("^https?://((%s|[*]{3})@)?"):format(USER) .. HOST_AND_REST -- masked, as it was shown

@@ -44,9 +44,9 @@ return {
     -- What is sent of keys that a model does not have ("drop", "keep"), and of users inside entries ("id", "keep").
     -- sanitize = { unknownAttributes = "drop", embeddedUsers = "id", privateAttributes = {} },
 
-    -- Addresses that may be dialled although they are not public: CIDRs and host names. This version checks the list
-    -- and dials any address.
-    -- network = { allow = { "127.0.0.0/8", "localhost" } },
+    -- Requests go to public addresses. allow opens others, by CIDR or host name; deny closes, whatever allows; with ports
+    -- no others are dialled.
+    -- network = { allow = { "127.0.0.0/8", "::1", "localhost" }, deny = {}, ports = { 443 } },
 
     -- limits = {
     --   eventSize = 1048576, inbox = 10000, inboxBytes = 67108864, emitTimeout = 30,
