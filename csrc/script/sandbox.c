@@ -296,6 +296,8 @@ static void add_message(const mp_sandbox *s, mp_buf *out) {
     return;
   }
   text = lua_tolstring(s->L, -1, &len);
+  if (!strstr(text, ".lua:")) mp_buf_add_format(out, "%s.lua: ", s->name); /* it has no place */
+  start = out->len;
   if (len > MAX_MESSAGE) {
     len = MAX_MESSAGE;
     while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
