@@ -1,8 +1,7 @@
-/* The hosts' calls: what all of them share, waiting and counting. Of each pair the upper function
+/* The hosts' calls: what all of them share, waiting, and scripts. Of each pair the upper function
  * runs on the store thread, the lower on the host's. */
 #include <stdlib.h>
 
-#include "engine/answer.h"
 #include "engine/internal.h"
 
 #define MAX_ANSWER ((size_t)64 << 20) /* bytes of one call's JSON */
@@ -74,71 +73,6 @@ static mp_code run_wait(mp_engine *e, mp_call *call, mp_error *err) {
 mp_code mp_engine_wait(mp_engine *engine, int64_t timeout_ms, mp_error *err) {
   mp_call *call = mp_call_new(run_wait, err);
   return call ? mp_call_make_within(engine, call, timeout_ms, NULL, err) : MP_ENOMEM;
-}
-
-/* ---- stats ---------------------------------------------------------------------------------- */
-
-/* Every delivery that was ever accepted is in one state: if not, a row was lost or counted twice.
- */
-static bool adds_up(const mp_store_counts *counts) {
-  int64_t sum = 0;
-  for (int i = 0; i < MP_STATE_COUNT; i++)
-    sum += counts->deliveries[i];
-  return sum == counts->accepted;
-}
-
-static void add_store_counts(mp_engine *e, const mp_store_counts *counts, mp_buf *out) {
-  mp_buf_add_str(out, ",\"store\":{");
-  mp_answer_number(out, "events", counts->events);
-  mp_answer_number(out, "accepted", counts->accepted);
-  for (int i = 0; i < MP_STATE_COUNT; i++) {
-    mp_answer_number(out, mp_delivery_state_name((mp_delivery_state)i), counts->deliveries[i]);
-  }
-  mp_answer_number(out, "routing", counts->routing);
-  mp_answer_number(out, "routing_held", counts->routing_held);
-  mp_answer_flag(out, "adds_up", adds_up(counts));
-  mp_buf_add_char(out, '}');
-  if (!adds_up(counts)) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "the store's counts do not add up: %.*s",
-           (int)out->len, out->data);
-  }
-}
-
-/* flag: the store is counted too. */
-static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
-  mp_buf *out = &call->out;
-  mp_store_counts counts;
-  mp_code code = call->flag ? mp_store_count(e->store, &counts, err) : MP_OK;
-  size_t webhooks = 0, inbox;
-
-  if (code != MP_OK) return code;
-  for (size_t i = 0; i < e->lanes.count; i++)
-    webhooks += mp_lane_is_webhook(e->lanes.items[i]);
-  pthread_mutex_lock(&e->lock);
-  inbox = e->inbox_count;
-  pthread_mutex_unlock(&e->lock);
-  mp_buf_add_char(out, '{');
-  mp_answer_number(out, "accepted", atomic_load(&e->accepted));
-  mp_answer_number(out, "delivered", atomic_load(&e->delivered));
-  mp_answer_number(out, "failed_attempts", atomic_load(&e->failed));
-  mp_answer_number(out, "dead", atomic_load(&e->dead));
-  mp_answer_number(out, "rejected", atomic_load(&e->rejected));
-  mp_answer_number(out, "dropped_keys", atomic_load(&e->dropped_keys));
-  mp_answer_number(out, "commits", atomic_load(&e->commits));
-  mp_answer_number(out, "pruned", atomic_load(&e->forgotten));
-  mp_answer_number(out, "inbox", (int64_t)inbox);
-  mp_answer_number(out, "leased", e->leased);
-  mp_answer_number(out, "webhooks", (int64_t)webhooks);
-  if (call->flag) add_store_counts(e, &counts, out);
-  mp_buf_add_char(out, '}');
-  return MP_OK;
-}
-
-mp_code mp_engine_stats(mp_engine *engine, bool count_store, mp_buf *out, mp_error *err) {
-  mp_call *call = mp_call_new(run_stats, err);
-  if (!call) return MP_ENOMEM;
-  call->flag = count_store;
-  return mp_call_make(engine, call, out, err);
 }
 
 /* ---- scripts -------------------------------------------------------------------------------- */

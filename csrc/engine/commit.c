@@ -179,6 +179,17 @@ static void undo(mp_engine *e, mp_batch *b) {
   mp_reports_free(&b->reports);
 }
 
+/* Before what was in the batch is told and freed. */
+static void measure(mp_engine *e, const mp_batch *b, size_t outcomes, int64_t began_us) {
+  int64_t now_us = mp_mono_us();
+
+  mp_histogram_us(&e->metrics.commit, now_us - began_us);
+  mp_histogram_rows(&e->metrics.batch, (int64_t)outcomes + b->events);
+  for (const mp_node *n = b->emits.head; n; n = n->next) {
+    mp_histogram_us(&e->metrics.accept, now_us - MP_CONTAINER(n, const mp_emit, node)->handed_us);
+  }
+}
+
 static void settle(mp_engine *e, mp_batch *b) {
   mp_error err;
 
@@ -195,6 +206,8 @@ static void settle(mp_engine *e, mp_batch *b) {
 
 static mp_code transact(mp_engine *e, bool under_way, bool emits, bool claim, mp_error *err) {
   mp_batch b = {.now_ms = mp_engine_now(e)};
+  size_t outcomes = under_way ? e->taken_finished.count + e->taken_scripted.count : 0;
+  int64_t began_us;
   mp_code code = mp_registry_reload(e, err);
 
   if (code == MP_OK) code = mp_store_begin(e->store, err);
@@ -205,8 +218,10 @@ static mp_code transact(mp_engine *e, bool under_way, bool emits, bool claim, mp
   }
   if (code == MP_OK && emits) code = insert_emits(e, &b, err);
   if (code == MP_OK && claim) code = claim_all(e, &b, err);
+  began_us = mp_mono_us();
   if (code == MP_OK) code = mp_store_commit(e->store, err);
   if (code == MP_OK) {
+    measure(e, &b, outcomes, began_us);
     if (under_way) {
       mp_outcomes_settle(e);
       mp_scripted_settle(e);

@@ -77,6 +77,10 @@ mp_code mp_engine_scripts(mp_engine *engine, bool reload, mp_buf *out, mp_error 
  * counted one by one. */
 mp_code mp_engine_stats(mp_engine *engine, bool count_store, mp_buf *out, mp_error *err);
 
+/* What metrics are made of: the engine's counts, its histograms (engine/metrics.h), the store's
+ * totals, and each webhook's counts. Its cost does not grow with what waits. */
+mp_code mp_engine_metrics(mp_engine *engine, mp_buf *out, mp_error *err);
+
 /* Webhooks. name and definition are checked by the caller, definition again by the engine. A
  * webhook as JSON: its definition, with "id", "source" ("api" or "config"), "enabled",
  * "created_at", "updated_at". */

@@ -99,6 +99,7 @@ static mp_emit *new_emit(mp_list *events, mp_error *err) {
     return NULL;
   }
   mp_list_append(&emit->events, events);
+  emit->handed_us = mp_mono_us();
   for (mp_node *n = emit->events.head; n; n = n->next) {
     emit->bytes += MP_CONTAINER(n, mp_event, node)->row.body_len;
   }

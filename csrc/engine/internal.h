@@ -34,7 +34,8 @@ typedef struct mp_ticket {
 typedef struct mp_emit {
   mp_node node;
   mp_ticket ticket;
-  mp_list events; /* of mp_event */
+  mp_list events;    /* of mp_event */
+  int64_t handed_us; /* monotonic */
   size_t bytes;
   bool no_wait;
   int64_t existing;       /* see mp_engine_emit */
@@ -160,6 +161,7 @@ struct mp_engine {
   uint64_t random;
   mp_phase seen_phase; /* what take() found last */
   mp_upkeep upkeep;
+  mp_metrics metrics;
   mp_half under_way; /* outcomes and claims */
   mp_half emitting;  /* new events */
   mp_reload reload;  /* webhooks were changed that were not read anew since */

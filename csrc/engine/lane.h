@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "engine/circuit.h"
 #include "engine/event.h"
+#include "engine/metrics.h"
 #include "engine/scripted.h"
 #include "engine/webhook.h"
 
@@ -30,6 +31,7 @@ typedef struct mp_lane {
   bool stale;         /* next_due_ms is to be read anew */
   bool seen;          /* while the webhooks are read anew */
   bool chosen;        /* while an event is routed */
+  mp_lane_counts counts;
 
   /* both */
   atomic_bool stopped;  /* disabled or deleted: what is queued is given back */

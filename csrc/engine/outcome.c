@@ -148,8 +148,21 @@ mp_code mp_outcomes_write(mp_engine *engine, mp_batch *batch, mp_error *err) {
   return code;
 }
 
+/* When was the event accepted? Its id says so to the millisecond, on the store's clock. */
+static int64_t waited_us(const mp_delivery *d) {
+  return (d->started_ms - mp_event_id_ms(d->event->row.id)) * 1000;
+}
+
 static void count(mp_engine *e, const mp_delivery *d) {
+  mp_lane_counts *counts = &d->lane->counts;
+
   if (!d->applied) return;
+  if (d->attempted) mp_histogram_us(&e->metrics.send, d->attempt.duration_us);
+  if (d->attempted && d->attempts == 0) mp_histogram_us(&e->metrics.wait, waited_us(d));
+  if (d->attempted && d->attempt.error_class)
+    counts->failed[mp_class_index(d->attempt.error_class)]++;
+  counts->delivered += d->state == MP_DELIVERED;
+  counts->dead += d->state == MP_DEAD;
   if (d->attempted && d->attempt.error_class) atomic_fetch_add(&e->failed, 1);
   if (d->state == MP_DELIVERED) atomic_fetch_add(&e->delivered, 1);
   if (d->state == MP_DEAD) atomic_fetch_add(&e->dead, 1);

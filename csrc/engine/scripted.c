@@ -182,6 +182,10 @@ void mp_scripted_settle(mp_engine *engine) {
       continue;
     }
     if (d->applied && d->state == MP_WAITING) d->lane->next_due_ms = 0;
+    if (d->applied) {
+      d->lane->counts.filtered += d->state == MP_FILTERED;
+      d->lane->counts.held += d->state == MP_HELD;
+    }
     mp_lease_end(e, d);
     mp_delivery_free(d);
   }

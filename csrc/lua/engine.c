@@ -183,6 +183,12 @@ static int stats(lua_State *L) {
   return answer(L, h, mp_engine_stats(h->engine, lua_toboolean(L, 2), &h->answer, &err), &err);
 }
 
+static int metrics(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  return h ? answer(L, h, mp_engine_metrics(h->engine, &h->answer, &err), &err) : 3;
+}
+
 /* handle:wait(seconds) -> true */
 static int wait(lua_State *L) {
   int64_t timeout_ms = seconds_to_ms(L, 2, 60);
@@ -401,6 +407,7 @@ static const luaL_Reg methods[] = {
     {"emit_json", mp_lua_emit_json},
     {"wait", wait},
     {"stats", stats},
+    {"metrics", metrics},
     {"close", close},
     {"webhooks", webhooks},
     {"webhook", webhook},

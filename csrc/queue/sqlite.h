@@ -75,6 +75,8 @@ typedef enum mp_sql {
   MP_SQL_FREE_PAGES,
   MP_SQL_TOTAL_ADD,
   MP_SQL_COUNT_ALL,
+  MP_SQL_TOTALS,
+  MP_SQL_BACKLOG,
   MP_SQL_COUNT
 } mp_sql;
 

@@ -79,3 +79,47 @@ mp_code mp_sqlite_count(mp_store *store, mp_store_counts *out, mp_error *err) {
   mp_sqlite_end(q);
   return MP_OK;
 }
+
+mp_code mp_sqlite_read_totals(mp_store *store, mp_store_totals *out, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  bool row;
+  mp_code code =
+      mp_sqlite_read(s, MP_SQL_TOTALS,
+                     "SELECT t.events, t.accepted, t.delivered, t.dead, t.filtered, "
+                     "(SELECT count(*) FROM delivery INDEXED BY delivery_lease WHERE state = 1 "
+                     "AND webhook_id <> 0) FROM (SELECT 1) LEFT JOIN total t ON t.id = 1",
+                     &q, err);
+
+  *out = (mp_store_totals){0};
+  if (code == MP_OK) code = mp_sqlite_step(s, q, &row, err);
+  if (code != MP_OK || !row) return code;
+  out->events = sqlite3_column_int64(q, MP_TOTAL_EVENTS);
+  out->accepted = sqlite3_column_int64(q, MP_TOTAL_ACCEPTED);
+  out->delivered = sqlite3_column_int64(q, MP_TOTAL_DELIVERED);
+  out->dead = sqlite3_column_int64(q, MP_TOTAL_DEAD);
+  out->filtered = sqlite3_column_int64(q, MP_TOTAL_FILTERED);
+  out->leased = sqlite3_column_int64(q, MP_TOTAL_COUNT);
+  mp_sqlite_end(q);
+  return MP_OK;
+}
+
+mp_code mp_sqlite_backlog(mp_store *store, int64_t webhook_id, int limit, int *count,
+                          mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  sqlite3_stmt *q;
+  int64_t found = 0;
+  mp_code code =
+      mp_sqlite_read(s, MP_SQL_BACKLOG,
+                     "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_due "
+                     "WHERE webhook_id = ?1 AND state = 0 LIMIT ?2)",
+                     &q, err);
+
+  *count = 0;
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, webhook_id);
+  sqlite3_bind_int(q, 2, limit);
+  code = mp_sqlite_integer(s, q, 0, &found, err);
+  *count = (int)found;
+  return code;
+}

@@ -455,4 +455,16 @@ typedef struct mp_store_counts {
 
 mp_code mp_store_count(mp_store *store, mp_store_counts *out, mp_error *err);
 
+/* The running totals, and what is leased: a read whose cost does not grow with what waits. */
+typedef struct mp_store_totals {
+  int64_t events;
+  int64_t accepted, delivered, dead, filtered; /* as in mp_store_counts */
+  int64_t leased;                              /* now, by all engines; routings not counted */
+} mp_store_totals;
+
+mp_code mp_store_read_totals(mp_store *store, mp_store_totals *out, mp_error *err);
+
+/* How many of a webhook's deliveries wait (or are held); no more than limit are counted. */
+mp_code mp_store_backlog(mp_store *store, int64_t webhook_id, int limit, int *count, mp_error *err);
+
 #endif

@@ -83,7 +83,10 @@
        (store, id, fn, arg, err)) \
   CALL(events, (mp_store *store, const char *type, int64_t before, int limit, mp_event_fn fn, \
                 void *arg, mp_error *err), (store, type, before, limit, fn, arg, err)) \
-  CALL(count, (mp_store *store, mp_store_counts *out, mp_error *err), (store, out, err))
+  CALL(count, (mp_store *store, mp_store_counts *out, mp_error *err), (store, out, err)) \
+  CALL(read_totals, (mp_store *store, mp_store_totals *out, mp_error *err), (store, out, err)) \
+  CALL(backlog, (mp_store *store, int64_t webhook_id, int limit, int *count, mp_error *err), \
+       (store, webhook_id, limit, count, err))
 
 typedef struct mp_store_ops {
   void (*close)(mp_store *store);

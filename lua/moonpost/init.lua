@@ -12,6 +12,7 @@ local events = require "moonpost.events"
 local reports = require "moonpost.reports"
 local results = require "moonpost.results"
 local json = require "moonpost.json"
+local metrics = require "moonpost.metrics"
 
 local moonpost = {
   _VERSION = "0.1.0",
@@ -124,6 +125,14 @@ end
 ---@return string? code
 function hooks:stats(options)
   return json.answer(self._engine:stats(not options or options.store ~= false))
+end
+
+--- Metrics in Prometheus' text format: docs/metrics.md has each. It costs the same however many deliveries wait.
+---@return string|nil text
+---@return string? message
+---@return string? code
+function hooks:metrics()
+  return metrics.read(self._engine, moonpost._VERSION)
 end
 
 --- Has a function called for each report: webhook.disabled, webhook.failing (its circuit opened), webhook.recovered,

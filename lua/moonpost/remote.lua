@@ -38,8 +38,9 @@ end
 --- Makes a request, and answers what the server did.
 ---@param method string
 ---@param path string
----@param options? { query: table?, body: any, text: string?, headers: table? } body: sent as JSON; text: JSON already
----@return table|nil answer
+---@param options? { query: table?, body: any, text: string?, headers: table?, plain: boolean? } body: sent as JSON; text: JSON
+-- already; plain: the answer is no JSON
+---@return table|string|nil answer
 ---@return string? message
 ---@return string? code
 function Server:request(method, path, options)
@@ -53,6 +54,7 @@ function Server:request(method, path, options)
     method = method, url = self.url .. path .. query_of(options.query), headers = headers, body = text, timeout = self.timeout,
   }
   if not status then return nil, ("%s: %s"):format(self.url, answer), code end
+  if options.plain and status == 200 then return answer end
   local value = json.decode(answer)
   if status >= 200 and status < 300 and type(value) == "table" then return value end
   if status >= 200 and status < 300 then return nil, ("%s: no JSON came"):format(self.url), "EIO" end
@@ -272,6 +274,10 @@ end
 
 function Hooks:reload()
   return self.server:data("POST", "/admin/scripts/reload")
+end
+
+function Hooks:metrics()
+  return self.server:request("GET", "/metrics", { plain = true })
 end
 
 function Hooks:stats()

@@ -37,10 +37,11 @@ local function headers_of(status)
   return result
 end
 
-local function answer_of(status, description, schema)
+-- media: of what is no JSON.
+local function answer_of(status, description, schema, media)
   return {
     description = description, headers = headers_of(status),
-    content = { ["application/json"] = { schema = { ["$ref"] = "#/components/schemas/" .. schema } } },
+    content = { [media or "application/json"] = { schema = { ["$ref"] = "#/components/schemas/" .. schema } } },
   }
 end
 
@@ -49,7 +50,7 @@ local function answers_of(route)
   for status, common in pairs(COMMON) do
     if common[2](route) then result[tostring(status)] = answer_of(status, common[1], "Error") end
   end
-  for status, own in pairs(route.answers) do result[tostring(status)] = answer_of(status, own[1], own[2]) end
+  for status, own in pairs(route.answers) do result[tostring(status)] = answer_of(status, own[1], own[2], own[3]) end
   return result
 end
 

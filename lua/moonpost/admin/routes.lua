@@ -179,6 +179,10 @@ local function routes_of(config)
     },
   }
   add {
+    method = "GET", path = "/metrics", id = "getMetrics", tag = "system", scope = "read", run = system.metrics,
+    summary = "Metrics, in Prometheus' text format", answers = { [200] = { "They.", "Metrics", "text/plain" } },
+  }
+  add {
     method = "GET", path = "/healthz", id = "getHealth", tag = "system", run = system.health, summary = "The process lives",
     answers = { [200] = { "It does.", "Status" } },
   }

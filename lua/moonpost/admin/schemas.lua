@@ -278,7 +278,7 @@ end
 function schemas.all(context)
   local all = {
     Status = object({ status = TEXT }, { "status" }),
-    Description = { type = "object" },
+    Description = { type = "object" }, Metrics = { type = "string" },
     Error = object({
       statusCode = { type = "integer" }, error = { type = "string", description = "The status in words." }, message = TEXT,
       code = { type = "string", description = "moonpost's: EINVAL, EAGAIN, ..." },

@@ -1,5 +1,6 @@
 --- The routes about the process itself: counts, health, the description of the API.
 local answer = require "moonpost.admin.answer"
+local metrics = require "moonpost.metrics"
 
 local system = {}
 
@@ -7,6 +8,12 @@ function system.stats(context)
   local stats, message, code = context.hooks:stats()
   if not stats then return answer.failure(message, code) end
   return answer.data(stats)
+end
+
+function system.metrics(context)
+  local text, message, code = context.hooks:metrics()
+  if not text then return answer.failure(message, code) end
+  return answer.text(200, text, { ["Content-Type"] = metrics.CONTENT_TYPE })
 end
 
 function system.health()

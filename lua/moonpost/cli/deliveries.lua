@@ -207,6 +207,17 @@ function deliveries.event(hooks, args)
   return true
 end
 
+function deliveries.metrics(hooks, args)
+  local text, message, code = hooks:metrics()
+  if not text then return nil, message, code end
+  if args.json then
+    output.json { metrics = text }
+  else
+    io.stdout:write(text)
+  end
+  return true
+end
+
 function deliveries.stats(hooks, args)
   local stats, message, code = hooks:stats()
   if not stats then return nil, message, code end

@@ -247,13 +247,14 @@ local function new_parser()
   add_verify(parser)
   add_serve(parser)
   on_store(parser:command("stats", "Count what is in the store."))
+  on_store(parser:command("metrics", "Print metrics in Prometheus' text format."))
   parser:add_complete_command()
   return parser
 end
 
 local COMMANDS = {
   emit = deliveries.emit,
-  stats = deliveries.stats,
+  stats = deliveries.stats, metrics = deliveries.metrics,
   scripts = scripts.list,
   webhooks = webhooks,
   deliveries = { list = deliveries.list, show = deliveries.show, resend = deliveries.resend,
