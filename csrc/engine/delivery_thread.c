@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "engine/internal.h"
+#include "engine/token.h"
 
 #define IDLE_POLL_MS INT_MAX /* mp_client_wake ends the wait */
 
@@ -26,10 +27,9 @@ static void take_turns(mp_engine *e, mp_lane *lane) {
   mp_list_push(&e->turns, &lane->turn);
 }
 
-/* The client's callback: a request ended. */
-static void on_done(void *owner, void *arg, const mp_result *result) {
-  mp_engine *e = owner;
-  mp_delivery *d = arg;
+void mp_delivery_ended(mp_engine *engine, mp_delivery *delivery, const mp_result *result) {
+  mp_engine *e = engine;
+  mp_delivery *d = delivery;
 
   /* A request that close cut off is as if it had not been made: it is made again. */
   if (!result->error_class || strcmp(result->error_class, "aborted") != 0 || d->trigger) {
@@ -42,20 +42,41 @@ static void on_done(void *owner, void *arg, const mp_result *result) {
   mp_list_push(&e->outcomes, &d->node);
 }
 
+/* The client's callback: a request ended. */
+static void on_done(void *owner, void *arg, const mp_result *result) {
+  mp_engine *e = owner;
+  mp_delivery *d = arg;
+
+  if (result->status == 401 && d->webhook->auth.oauth && mp_token_refused(e, d)) return;
+  mp_delivery_ended(e, d, result);
+}
+
+void mp_delivery_target(const mp_engine *engine, const mp_webhook *webhook,
+                        mp_target_options *out) {
+  const mp_settings *s = engine->settings;
+  const mp_webhook *w = webhook;
+  int own = 0;
+
+  *out = (mp_target_options){.url = w->url,
+                             .defaults = &s->default_headers,
+                             .headers = &w->headers,
+                             .timeout_ms = w->timeout_ms,
+                             .connect_timeout_ms = w->connect_timeout_ms,
+                             .proxy = s->proxy,
+                             .guard = s->guard,
+                             .user_agent = s->user_agent};
+  if (w->signing.body_header) out->own_names[own++] = w->signing.body_header;
+  if (w->auth.oauth) out->own_names[own++] = w->auth.name;
+}
+
 static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error *err) {
-  const mp_settings *s = e->settings;
-  mp_target_options options = {.url = w->url,
-                               .defaults = &s->default_headers,
-                               .headers = &w->headers,
-                               .timeout_ms = w->timeout_ms,
-                               .connect_timeout_ms = w->connect_timeout_ms,
-                               .proxy = s->proxy,
-                               .guard = s->guard,
-                               .user_agent = s->user_agent,
-                               .own_names = {w->signing.body_header}};
+  mp_target_options options;
   mp_code code = MP_OK;
 
-  if (!w->target) code = mp_target_new(&options, &w->target, err);
+  if (!w->target) {
+    mp_delivery_target(e, w, &options);
+    code = mp_target_new(&options, &w->target, err);
+  }
   *out = w->target;
   return code;
 }
@@ -73,13 +94,19 @@ static mp_code use_output(const mp_scripted *output, mp_request *request, mp_hea
   return mp_webhook_headers(output->headers.data, headers, err);
 }
 
-/* Each attempt is signed anew, for the time is signed too (Standard Webhooks 1.0.0). */
-static mp_code sign(mp_webhook *w, const char *id, mp_request *request, mp_signed *out,
-                    mp_error *err) {
+/* moonpost's own header fields. Each attempt is signed anew, for the time is signed too (Standard
+ * Webhooks 1.0.0). */
+static mp_code add_fields(mp_delivery *d, const char *id, mp_request *request, mp_signed *out,
+                          mp_error *err) {
+  const mp_auth *auth = &d->webhook->auth;
   mp_message message = {
       .id = id, .at_ms = mp_wall_ms(), .body = request->body, .body_len = request->body_len};
-  mp_code code = mp_signing_sign(&w->signing, &message, out, err);
+  mp_code code = mp_signing_sign(&d->webhook->signing, &message, out, err);
 
+  if (code == MP_OK && auth->oauth) {
+    if (!d->waited_for_token) d->token_generation = auth->oauth->generation;
+    out->fields[out->count++] = (mp_field){auth->name, auth->oauth->bearer};
+  }
   request->fields = out->fields;
   request->field_count = out->count;
   return code;
@@ -91,33 +118,66 @@ static void fail_at_once(mp_engine *e, mp_delivery *d, const char *error_class, 
   mp_list_push(&e->outcomes, &d->node);
 }
 
-/* Starts the delivery's request, or gives it an outcome at once. */
-static bool start(mp_engine *e, mp_delivery *d) {
+static mp_code send(mp_engine *e, mp_delivery *d, mp_target *target, mp_error *err) {
   const mp_event_row *row = &d->event->row;
   char id[MP_EVENT_ID_SIZE];
-  mp_request request = {.event = row->type, .body = row->body, .body_len = row->body_len};
+  mp_request request = {
+      .target = target, .event = row->type, .body = row->body, .body_len = row->body_len};
   mp_headers headers;
   mp_signed signed_fields;
-  mp_error err;
-  mp_code code = target_of(e, d->webhook, &request.target, &err);
+  mp_code code = MP_OK;
 
-  d->started_ms = mp_engine_now(e);
-  if (code == MP_OK && mp_target_refusal(request.target)) {
-    fail_at_once(e, d, "guard", mp_target_refusal(request.target));
-    return false;
-  }
   mp_event_id_format(row->id, id);
   mp_headers_init(&headers);
-  if (code == MP_OK && row->headers) {
-    code = mp_webhook_headers(row->headers, &headers, &err);
+  if (row->headers) {
+    code = mp_webhook_headers(row->headers, &headers, err);
     request.headers = &headers;
   }
-  if (code == MP_OK && d->scripted) code = use_output(d->scripted, &request, &headers, &err);
-  if (code == MP_OK) code = sign(d->webhook, id, &request, &signed_fields, &err);
-  if (code == MP_OK) code = mp_client_start(e->client, &request, d, &err);
+  if (code == MP_OK && d->scripted) code = use_output(d->scripted, &request, &headers, err);
+  if (code == MP_OK) code = add_fields(d, id, &request, &signed_fields, err);
+  if (code == MP_OK) code = mp_client_start(e->client, &request, d, err);
   mp_headers_free(&headers);
-  if (code != MP_OK) fail_at_once(e, d, "internal", err.message);
+  return code;
+}
+
+/* Starts the delivery's request, or has it wait for a token, or gives it an outcome at once. */
+static bool start(mp_engine *e, mp_delivery *d) {
+  bool waits = d->webhook->auth.oauth && !mp_token_ready(d);
+  mp_target *target;
+  mp_error err;
+  mp_code code = target_of(e, d->webhook, &target, &err);
+
+  d->started_ms = mp_engine_now(e);
+  if (code == MP_OK && mp_target_refusal(target)) {
+    fail_at_once(e, d, "guard", mp_target_refusal(target));
+    return false;
+  }
+  if (code == MP_OK) code = waits ? mp_token_wait(e, d, &err) : send(e, d, target, &err);
+  if (code != MP_OK) fail_at_once(e, d, waits ? "auth" : "internal", err.message);
   return code == MP_OK;
+}
+
+void mp_delivery_again(mp_engine *engine, mp_list *deliveries) {
+  mp_engine *e = engine;
+  mp_list first = {0};
+  mp_lane *lane = NULL;
+  mp_node *n;
+
+  while ((n = mp_list_pop(deliveries)) != NULL) {
+    mp_delivery *d = MP_CONTAINER(n, mp_delivery, node);
+    if (d->trigger) {
+      start(e, d);
+      continue;
+    }
+    lane = d->lane; /* of all of them: they are one webhook's */
+    lane->active--;
+    mp_list_push(&first, n);
+  }
+  e->again = true;
+  if (!lane) return;
+  mp_list_append(&first, &lane->queue);
+  lane->queue = first;
+  take_turns(e, lane);
 }
 
 static void accept_handed(mp_engine *e, mp_list *handed) {
@@ -205,9 +265,10 @@ void *mp_delivery_thread(void *engine) {
       mp_client_abort(e->client);
       give_back_queued(e);
     }
+    e->again = false;
     start_turns(e);
     mp_client_poll(e->client, 0);
-    if (!e->outcomes.head) {
+    if (!e->outcomes.head && !e->again) {
       if (stop && mp_client_active(e->client) == 0 && !e->turns.head) break;
       mp_client_poll(e->client, IDLE_POLL_MS);
     }

@@ -177,6 +177,7 @@ struct mp_engine {
   mp_client *client; /* made and freed by the store thread while the delivery thread is not there */
   mp_list turns;     /* of mp_lane: those with something to start */
   mp_list outcomes;  /* of mp_delivery, to be put into finished */
+  bool again;        /* some go on that had to wait */
 
   /* any thread */
   atomic_llong
@@ -314,6 +315,12 @@ mp_code mp_call_no_webhook(int64_t id, mp_error *err);
 void mp_call_finish_trigger(mp_engine *engine, mp_delivery *delivery);
 
 /* delivery_thread.c */
+/* On the delivery thread: an attempt ended; those in the list go on, before what their lanes have
+ * queued. */
+void mp_delivery_ended(mp_engine *engine, mp_delivery *delivery, const mp_result *result);
+void mp_delivery_again(mp_engine *engine, mp_list *deliveries);
+/* How the webhook's requests are sent. */
+void mp_delivery_target(const mp_engine *engine, const mp_webhook *webhook, mp_target_options *out);
 mp_code mp_delivery_client(mp_engine *engine, mp_error *err);
 void *mp_delivery_thread(void *engine);
 void mp_delivery_hand(mp_engine *engine, mp_list *deliveries);

@@ -84,7 +84,9 @@ typedef struct mp_delivery {
 
   /* Written by the delivery thread before it hands the delivery back. */
   bool attempted;
-  int64_t started_ms; /* on the store's clock */
+  bool waited_for_token; /* in this attempt ... */
+  int token_generation;  /* ... for one after this; else the one that it was sent with */
+  int64_t started_ms;    /* on the store's clock */
   mp_attempt attempt;
   int64_t retry_after_ms; /* how long the receiver asked to be left alone; 0: it did not */
   char *text;             /* holds attempt.error and attempt.response; NULL for none */

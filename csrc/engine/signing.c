@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "engine/read.h"
 
@@ -73,8 +72,7 @@ static bool check_header(mp_json *j, const char *name) {
   if (mp_header_check("hubSignature.header", name, strlen(name), "", 0, &why) != MP_OK) {
     return mp_json_fail(j, "%s", why.message);
   }
-  if (mp_header_reserved(name) || strcasecmp(name, "X-Strapi-Event") == 0 ||
-      strcasecmp(name, "Content-Type") == 0) {
+  if (mp_header_is_own(name)) {
     return mp_json_fail(j, "hubSignature.header: '%s' is moonpost's own", name);
   }
   return true;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "engine/read.h"
 #include "http/url.h"
@@ -160,6 +161,7 @@ static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span 
   if (mp_read_is(key, "on_enable")) return read_on_enable(j, w);
   if (mp_read_is(key, "secrets")) return mp_signing_read_secrets(j, &w->signing);
   if (mp_read_is(key, "signingKey")) return mp_signing_read_key(j, &w->signing);
+  if (mp_read_is(key, "auth")) return mp_auth_read(j, &w->auth);
   if (mp_read_is(key, "hubSignature")) return mp_signing_read_hub(j, &w->signing);
   if (mp_read_is(key, "concurrency")) {
     if (!mp_read_number(j, 1, MAX_CONCURRENCY, &n)) return false;
@@ -167,6 +169,24 @@ static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span 
     return true;
   }
   return mp_json_skip(j, NULL);
+}
+
+/* A field that moonpost has of its own for this webhook cannot be among its headers. */
+static mp_code check_free(const mp_webhook *w, const char *name, const char *what, mp_error *err) {
+  if (!name || !mp_headers_get(&w->headers, name)) return MP_OK;
+  return mp_fail(err, MP_EINVAL, "webhook.headers['%s']: is that of %s", name, what);
+}
+
+static mp_code add_own_headers(mp_webhook *w, mp_error *err) {
+  mp_code code = check_free(w, w->signing.body_header, "hubSignature", err);
+
+  if (code == MP_OK) code = check_free(w, w->auth.name, "auth", err);
+  if (code != MP_OK || !w->auth.name) return code;
+  if (w->signing.body_header && strcasecmp(w->signing.body_header, w->auth.name) == 0) {
+    return mp_fail(err, MP_EINVAL, "webhook.hubSignature.header: '%s' is that of auth",
+                   w->auth.name);
+  }
+  return w->auth.value ? mp_headers_set(&w->headers, w->auth.name, w->auth.value, err) : MP_OK;
 }
 
 static mp_code read_definition(const mp_settings *s, mp_webhook *w, mp_error *err) {
@@ -188,10 +208,8 @@ static mp_code read_definition(const mp_settings *s, mp_webhook *w, mp_error *er
   if (!w->has_events) return mp_fail(err, MP_EINVAL, "webhook.events: expected a list, got none");
   code = mp_url_check(w->url, err);
   if (code != MP_OK) return code;
-  if (w->signing.body_header && mp_headers_get(&w->headers, w->signing.body_header)) {
-    return mp_fail(err, MP_EINVAL, "webhook.headers['%s']: is that of hubSignature",
-                   w->signing.body_header);
-  }
+  code = add_own_headers(w, err);
+  if (code != MP_OK) return code;
   /* What would fail when it is sent fails now. */
   mp_headers_init(&merged);
   code = mp_headers_merge(&s->default_headers, &w->headers, s->events[0], &merged, err);
@@ -249,6 +267,7 @@ void mp_webhook_unref(mp_webhook *webhook) {
   free(w->script);
   mp_headers_free(&w->headers);
   mp_signing_free(&w->signing);
+  mp_auth_free(&w->auth);
   mp_target_free(w->target);
   free(w->models);
   free(w->name);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/auth.h"
 #include "engine/report.h"
 #include "engine/settings.h"
 #include "engine/signing.h"
@@ -32,6 +33,7 @@ typedef struct mp_webhook {
   char *url;
   mp_headers headers;
   mp_signing signing;
+  mp_auth auth; /* what is known of it beforehand is among the headers */
   bool has_events;
   bool *wants; /* for each of the settings' event types */
   bool wants_reports[MP_REPORT_KINDS];
@@ -56,7 +58,7 @@ typedef struct mp_webhook {
  *     "models": ["uid", ...]?, "timeout": seconds?, "connectTimeout": seconds?, "concurrency": n?,
  *     "retrySchedule": [seconds, ...]?, "rate": { "perSecond": n, "burst": n? }?,
  *     "order": "none" | "webhook" | "key"?, "on_enable": "send" | "discard"?, "script": "name"?,
- *     "secrets"?, "signingKey"?, "hubSignature"? (engine/signing.h) }
+ *     "secrets"?, "signingKey"?, "hubSignature"? (engine/signing.h), "auth"? (engine/auth.h) }
  * with what is absent taken from the settings (which must outlive the webhook). Other keys are
  * passed over: a newer moonpost may have written them. MP_EINVAL, MP_ENOMEM. */
 mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, mp_webhook **out,

@@ -31,6 +31,7 @@ typedef struct slot {
   CURL *easy;
   const mp_target *target;
   void *arg;
+  mp_done_fn done;
   int64_t at_ms;
   int64_t at_mono_us;
   struct curl_slist fields[MP_REQUEST_FIELDS]; /* first in the list; its tail is the target's */
@@ -267,6 +268,7 @@ mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg,
   s = n ? MP_CONTAINER(n, slot, node) : new_slot(client);
   if (!s) return mp_fail(err, MP_ENOMEM, "out of memory");
   s->arg = arg;
+  s->done = request->done ? request->done : client->options.done;
   s->head_bytes = s->body_bytes = s->kept = 0;
   s->cut = s->head_complete = s->dialled = false;
   s->error[0] = s->refusal[0] = '\0';
@@ -336,7 +338,7 @@ static void end(slot *s, mp_result *result) {
   result->response = s->response;
   result->response_len = s->kept;
   drop_own_lines(s);
-  c->options.done(c->options.owner, s->arg, result);
+  s->done(c->options.owner, s->arg, result);
   mp_list_push(&c->idle, &s->node);
 }
 

@@ -46,24 +46,6 @@ const char *mp_target_refusal(const mp_target *target);
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
-/* A header field that is moonpost's own. Neither part is empty. */
-typedef struct mp_field {
-  const char *name;
-  const char *value;
-} mp_field;
-
-typedef struct mp_request {
-  mp_target *target;
-  const char *event;      /* X-Strapi-Event */
-  const mp_field *fields; /* sent before all others; copied */
-  size_t field_count;     /* at most MP_REQUEST_FIELDS */
-  const mp_headers
-      *headers; /* of this request alone: over the defaults, under the webhook's own; NULL: none */
-  const char *content_type; /* NULL: JSON */
-  const char *body;         /* stays with the caller until the request is done */
-  size_t body_len;
-} mp_request;
-
 /* What came of a request. Pointers are valid during the callback only. */
 typedef struct mp_result {
   int64_t at_ms;           /* wall clock, when it was started */
@@ -80,6 +62,25 @@ typedef struct mp_result {
 
 /* arg is the one given to mp_client_start. */
 typedef void (*mp_done_fn)(void *owner, void *arg, const mp_result *result);
+
+/* A header field that is moonpost's own. Neither part is empty. */
+typedef struct mp_field {
+  const char *name;
+  const char *value;
+} mp_field;
+
+typedef struct mp_request {
+  mp_target *target;
+  const char *event;      /* X-Strapi-Event; NULL: no event, so the target's own headers alone */
+  const mp_field *fields; /* sent before all others; copied */
+  size_t field_count;     /* at most MP_REQUEST_FIELDS */
+  const mp_headers
+      *headers; /* of this request alone: over the defaults, under the webhook's own; NULL: none */
+  const char *content_type; /* NULL: JSON */
+  const char *body;         /* stays with the caller until the request is done */
+  size_t body_len;
+  mp_done_fn done; /* NULL: the client's */
+} mp_request;
 
 typedef struct mp_client_options {
   int max_requests;     /* under way at a time */

@@ -143,6 +143,11 @@ bool mp_header_reserved(const char *name) {
   return has_prefix(name, "webhook-") || has_prefix(name, "Proxy-");
 }
 
+bool mp_header_is_own(const char *name) {
+  return mp_header_reserved(name) || same_name(name, "X-Strapi-Event") ||
+         same_name(name, "Content-Type");
+}
+
 static mp_code add_all(mp_headers *out, const mp_headers *from, mp_error *err) {
   for (size_t i = 0; from && i < from->count; i++) {
     const mp_header *item = &from->items[i];

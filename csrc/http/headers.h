@@ -47,6 +47,9 @@ mp_code mp_header_check(const char *where, const char *name, size_t name_len, co
  * Expect). */
 bool mp_header_reserved(const char *name);
 
+/* The same, or one of those that are forced: X-Strapi-Event and Content-Type. */
+bool mp_header_is_own(const char *name);
+
 /* What goes out: defaults, overridden by own, then X-Strapi-Event and Content-Type, which are
  * forced whatever the spelling. Reserved names in either list are left out. defaults and own may be
  * NULL. out is empty, and the caller frees it, also after a failure. MP_EINVAL for an event that is

@@ -132,14 +132,22 @@ static bool is_own(const mp_target *t, const char *name) {
   return false;
 }
 
+/* The header fields of a request: with an event all that there are, else the target's own. */
+static mp_code fields_of(const mp_target *t, const mp_headers *defaults, const char *event,
+                         const char *content_type, mp_headers *out) {
+  mp_code code = event ? mp_headers_merge(defaults, &t->headers, event, out, NULL)
+                       : copy_headers(out, &t->headers, NULL);
+  if (code != MP_OK || !content_type) return code;
+  return mp_headers_set(out, "Content-Type", content_type, NULL);
+}
+
 static struct curl_slist *merge(const mp_target *t, const mp_headers *defaults, const char *event,
                                 const char *content_type) {
   struct curl_slist *lines = NULL;
   mp_headers merged;
 
   mp_headers_init(&merged);
-  if (mp_headers_merge(defaults, &t->headers, event, &merged, NULL) == MP_OK &&
-      (!content_type || mp_headers_set(&merged, "Content-Type", content_type, NULL) == MP_OK)) {
+  if (fields_of(t, defaults, event, content_type, &merged) == MP_OK) {
     /* libcurl would wait for a 100 Continue before bodies over 1 MiB. */
     lines = curl_slist_append(NULL, "Expect:");
     for (size_t i = 0; lines && i < merged.count; i++) {

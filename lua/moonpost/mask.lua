@@ -40,7 +40,7 @@ function mask.secret(secret)
 end
 
 -- The secrets in tables of a webhook.
-local WITHIN = { hubSignature = { "secret" } }
+local WITHIN = { hubSignature = { "secret" }, auth = { "token", "password", "value", "clientSecret" } }
 
 -- A copy of a table with the masks in it.
 local function masked_within(value, names)
@@ -49,6 +49,7 @@ local function masked_within(value, names)
   for _, name in ipairs(names) do
     if copy[name] then copy[name] = mask.secret(copy[name]) end
   end
+  if copy.tokenUrl and #names > 0 then copy.tokenUrl = mask.url(copy.tokenUrl) end
   return copy
 end
 
@@ -106,6 +107,11 @@ function mask.restored(fields, stored)
       elseif looks_masked(value[name]) then
         return nil, ("%s.%s: %s"):format(key, name, MASKED)
       end
+    end
+    if type(value) == "table" and type(value.tokenUrl) == "string" and value.tokenUrl:find "^%a[%w+.-]*://%*%*%*@" then
+      if not old.tokenUrl or value.tokenUrl ~= mask.url(old.tokenUrl) then return nil, key .. ".tokenUrl: " .. MASKED end
+      copy[key] = masked_within(copy[key], {})
+      copy[key].tokenUrl = old.tokenUrl
     end
   end
   return copy

@@ -103,16 +103,6 @@ function signing.check_hub(value, where)
   return result
 end
 
---- Is the header of hubSignature one of the webhook's own, too? The message, or nil.
----@param headers { [1]: string }[]
-function signing.clash(headers, hub, where)
-  for _, header in ipairs(headers) do
-    if hub and header[1]:lower() == hub.header:lower() then
-      return ("%s.headers['%s']: is that of hubSignature"):format(where, header[1])
-    end
-  end
-end
-
 -- ---- the store's form -------------------------------------------------------------------------------
 
 --- Puts the checked fields into a definition, in the store's form: what is false goes.
@@ -130,6 +120,7 @@ function signing.store(definition)
   if definition.signingKey == true then definition.signingKey = assert(core.new_signing_key()) end
   definition.signingKey = definition.signingKey or nil
   definition.hubSignature = definition.hubSignature or nil
+  definition.auth = definition.auth or nil
   return definition
 end
 

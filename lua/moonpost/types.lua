@@ -35,12 +35,30 @@
 ---@field enabled boolean? default true
 ---@field timeout number? seconds
 ---@field connectTimeout number? seconds
+---@field secret string|string[]|false? "whsec_...", or several, newest first; false: not signed
+---@field signingKey string|false? "whsk_..."
+---@field hubSignature { secret: string, header: string?, prefix: string?, encoding: "hex"|"base64"? }|false?
+---@field auth moonpost.Auth|false? what shows the receiver who sends
 ---@field concurrency integer?
 ---@field retrySchedule number[]? seconds
 ---@field rate { perSecond: number, burst: integer? }?
 ---@field order "none"|"webhook"|"key"?
 ---@field on_enable "send"|"discard"?
 ---@field script string? a file of webhooks.scripts, without .lua
+
+---@class moonpost.Auth
+---@field type "bearer"|"basic"|"header"|"apiKey"|"oauth2"
+---@field token string? bearer
+---@field username string? basic
+---@field password string? basic
+---@field name string? header, apiKey
+---@field value string? header, apiKey
+---@field tokenUrl string? oauth2, as all below
+---@field clientId string?
+---@field clientSecret string?
+---@field scope string?
+---@field audience string?
+---@field clientAuth "basic"|"body"? default "basic"
 
 ---@class moonpost.DeliveryConfig
 ---@field timeout number? seconds; default 15

@@ -1,4 +1,5 @@
 --- Checks a webhook's definition: for the config's endpoints and for the API alike.
+local auth = require "moonpost.auth"
 local core = require "moonpost.core"
 local json = require "moonpost.json"
 local reports = require "moonpost.reports"
@@ -239,6 +240,7 @@ end
 fields.secret = signing.check_secret
 fields.signingKey = signing.check_key
 fields.hubSignature = signing.check_hub
+fields.auth = auth.check
 
 fields.order = webhook.one_of("none", "webhook", "key")
 fields.on_enable = webhook.one_of("send", "discard")
@@ -260,7 +262,7 @@ webhook.fields = fields
 
 local OPTIONAL = {
   models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true, order = true,
-  on_enable = true, secret = true, signingKey = true, hubSignature = true, script = true,
+  on_enable = true, secret = true, signingKey = true, hubSignature = true, auth = true, script = true,
 }
 local NAMES = suggest.keys(fields)
 
@@ -269,6 +271,21 @@ local function check_key(key, where)
     return nil, ("%s.%s: unknown key%s"):format(where, tostring(key), suggest.near(key, NAMES))
   end
   return true
+end
+
+-- Is a header that moonpost has of its own for this webhook among its headers, too? The message, or nil.
+local function clash(result, where)
+  local own = {}
+  if result.hubSignature and result.hubSignature ~= json.null then own[result.hubSignature.header:lower()] = "hubSignature" end
+  if result.auth and result.auth ~= json.null then
+    local name = auth.header(result.auth)
+    if own[name:lower()] then return ("%s.hubSignature.header: '%s' is that of auth"):format(where, name) end
+    own[name:lower()] = "auth"
+  end
+  for _, header in ipairs(result.headers ~= json.null and result.headers or {}) do
+    local what = own[header[1]:lower()]
+    if what then return ("%s.headers['%s']: is that of %s"):format(where, header[1], what) end
+  end
 end
 
 --- Checks one webhook, whole.
@@ -302,8 +319,8 @@ function webhook.examine(definition, where, context, options)
     end
     if message then mistakes[#mistakes + 1] = { key, message } end
   end
-  if #mistakes == 0 and result.headers and result.hubSignature then
-    local message = signing.clash(result.headers, result.hubSignature, where)
+  if #mistakes == 0 then
+    local message = clash(result, where)
     if message then mistakes[1] = { "headers", message } end
   end
   if #mistakes > 0 then return nil, mistakes end
@@ -316,7 +333,7 @@ end
 
 --- Checks one webhook.
 ---@param definition any { name, url, headers?, events, models?, enabled? (or isEnabled), timeout?, connectTimeout?,
--- concurrency?, retrySchedule?, rate?, order?, on_enable?, secret?, signingKey?, hubSignature?, script? }
+-- concurrency?, retrySchedule?, rate?, order?, on_enable?, secret?, signingKey?, hubSignature?, auth?, script? }
 ---@param where string the place in messages ("webhooks.endpoints[2]")
 ---@param context { events: table<string, boolean>, event_list: string[], network: table, model: fun(name: string): string?, string?,
 -- script: (fun(name: string, where: string): true?, string?)? } network: the rules of the guard; script: is there such a script?

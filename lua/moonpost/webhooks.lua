@@ -32,6 +32,7 @@ local methods = mt.__index
 ---@field signingKey string? masked
 ---@field publicKey string? of signingKey, for who verifies
 ---@field hubSignature { header: string, prefix: string, encoding: "hex"|"base64", secret: string }? secret: masked
+---@field auth table? its secrets masked
 
 local function to_webhook(row, options)
   local webhook = {}
@@ -92,7 +93,9 @@ end
 -- script: the name of one in webhooks.scripts
 --
 -- Requests are signed with a secret that is made, unless secret gives one ("whsec_...", or a list, newest first) or is false;
--- with signingKey ("whsk_...", or true: one is made) as v1a too; with hubSignature in the older way.
+-- with signingKey ("whsk_...", or true: one is made) as v1a too; with hubSignature in the older way. auth says what shows the receiver
+-- who sends: { type = "bearer", token = }, { type = "basic", username =, password = }, { type = "header", name =, value = } or
+-- { type = "oauth2", tokenUrl =, clientId =, clientSecret =, scope =, audience =, clientAuth = "basic"|"body" }.
 ---@param options? { show_secrets: boolean? } true: what is answered has its secrets in full (here and below)
 ---@return moonpost.Webhook|nil
 ---@return string? message

@@ -358,6 +358,53 @@ static void route_echo(server *s, connection *c, const route *r) {
   answer(c, 200, "Content-Type: application/octet-stream\r\n", c->request.body);
 }
 
+/* The n-th request of this target gets token-n. */
+static void route_token(server *s, connection *c, const route *r) {
+  char life[MAX_PARAMETER], wait[MAX_PARAMETER], text[MAX_PARAMETER + 128];
+  double seconds = 0;
+
+  if (!read_parameter(r->query, "life", life) || !read_parameter(r->query, "delay", wait) ||
+      (wait[0] && !read_number((slice){wait, strlen(wait)}, 0, MAX_DELAY, &seconds))) {
+    answer_refused(c, "/token?life=SECONDS&delay=SECONDS");
+    return;
+  }
+  snprintf(text, sizeof text, "{\"access_token\":\"token-%llu\",\"token_type\":\"bearer\"%s%s}",
+           (unsigned long long)count_target(s, c->request.target),
+           life[0] ? ",\"expires_in\":" : "", life);
+  answer(c, 200, "Content-Type: application/json\r\n", (slice){text, strlen(text)});
+  if (!wait[0]) return;
+  c->phase = PHASE_DELAYED;
+  c->due_us = mp_mono_us() + (int64_t)(seconds * 1e6);
+}
+
+static void route_bearer(server *s, connection *c, const route *r) {
+  slice name, value;
+  size_t at = 0;
+  int status = 401;
+
+  (void)s;
+  while (request_header(&c->request, &at, &name, &value)) {
+    if (slice_is(name, "authorization") && value.len == r->argument.len + 7 &&
+        memcmp(value.data, "Bearer ", 7) == 0 &&
+        memcmp(value.data + 7, r->argument.data, r->argument.len) == 0) {
+      status = 200;
+    }
+  }
+  answer_text(c, status, "", status == 200 ? "ok\n" : "who are you?\n");
+}
+
+static void route_json(server *s, connection *c, const route *r) {
+  char text[MAX_PARAMETER];
+  int status;
+
+  (void)s;
+  if (!read_status(r->argument, &status) || !read_parameter(r->query, "body", text)) {
+    answer_refused(c, "/json/N?body=TEXT");
+    return;
+  }
+  answer(c, status, "Content-Type: application/json\r\n", (slice){text, strlen(text)});
+}
+
 static void route_ok(server *s, connection *c, const route *r) {
   (void)s, (void)r;
   answer_ok(c);
@@ -409,6 +456,9 @@ void answer_request(server *s, connection *c) {
       {"redirect", route_redirect},
       {"no-content", route_no_content},
       {"echo", route_echo},
+      {"token", route_token},
+      {"bearer", route_bearer},
+      {"json", route_json},
   };
   route r = split_target(c->request.target);
 

@@ -17,6 +17,9 @@
  *   /continue                   100, 103, then 200
  *   /redirect[/N]?to=URL        302, or N
  *   /no-content  /echo          204; 200 with the body that came
+ *   /token[?life=S&delay=S]     an OAuth 2.0 answer: the n-th of this target has token-n
+ *   /bearer/TOKEN               200 when the request shows that token, else 401
+ *   /json/N?body=TEXT           N, with that body
  */
 #ifndef MP_TEST_RECEIVER_H
 #define MP_TEST_RECEIVER_H

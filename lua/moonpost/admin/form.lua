@@ -7,10 +7,10 @@ local mask = require "moonpost.mask"
 
 local form = {}
 
-local KINDS = { headers = "object", rate = "object", hubSignature = "object", events = "array", models = "array",
+local KINDS = { headers = "object", rate = "object", hubSignature = "object", auth = "object", events = "array", models = "array",
   retrySchedule = "array" }
 local NULLABLE = { models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true,
-  order = true, on_enable = true, hubSignature = true, script = true }
+  order = true, on_enable = true, hubSignature = true, auth = true, script = true }
 -- What answers have and moonpost alone writes: may be sent back, and changes nothing.
 local READ_ONLY = { id = true, source = true, created_at = true, updated_at = true, left_alone_until = true, failing_since = true,
   oldSecrets = true, publicKey = true }
@@ -150,6 +150,10 @@ local function apply_patch(mistakes, fields, members, stored)
   end
   if type(fields.hubSignature) == "table" and members.hubSignature.kind == "object" then
     fields.hubSignature = merged(stored.hubSignature, fields.hubSignature)
+  end
+  if type(fields.auth) == "table" and members.auth.kind == "object"
+    and (not fields.auth.type or stored.auth and fields.auth.type == stored.auth.type) then
+    fields.auth = merged(stored.auth, fields.auth) -- of another type nothing stays
   end
   if type(fields.rate) == "table" and members.rate.kind == "object" then
     fields.rate = merged(stored.rate, fields.rate)

@@ -78,7 +78,33 @@ local CHANGED_URL = ("^https?://((%s|[*]{3})@)?"):format(USER) .. HOST_AND_REST 
 local SECRET = "^whsec_(([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/][AQgw]==)?|([A-Za-z0-9+/]{4}){8,20}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)$"
 local SIGNING_KEY = "^whsk_([A-Za-z0-9+/]{4}){10}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=$"
 
+-- What could be a mask is none.
+local UNMASKED = "^(?!(wh[a-z]{2,3}_)?[ -~]{0,2}[*]{4}$)"
+
 local HEADER_VALUE = "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$"
+
+-- null: a part of it may be sent.
+local function auth_schema(null)
+  local function form(type, properties, required)
+    properties.type = { const = type }
+    table.insert(required, 1, "type")
+    return object(properties, not null and required or { "type" }, { additionalProperties = false })
+  end
+  local secret = { type = "string", minLength = 1, maxLength = 1000, pattern = UNMASKED .. "[!-~]+$" }
+  local word = { type = "string", minLength = 1, maxLength = 1000, pattern = "^[!-~]+$" }
+  local name = { type = "string", maxLength = 255, pattern = "^(Authorization|X-[A-Za-z0-9-]*(Key|Token))$",
+    description = "Any header name that moonpost does not set itself." }
+  return { description = "What shows the receiver who sends; answers have its secrets masked.", anyOf = list {
+    form("bearer", { token = secret }, { "token" }),
+    form("basic", { username = { type = "string", minLength = 1, maxLength = 1000, pattern = "^[!-9;-~]+$" },
+      password = { type = "string", maxLength = 1000, pattern = UNMASKED .. "[!-~]*$" } }, { "username", "password" }),
+    form("header", { name = name, value = secret }, { "name", "value" }),
+    form("apiKey", { name = name, value = secret }, { "name", "value" }),
+    form("oauth2", { tokenUrl = { type = "string", pattern = URL }, clientId = word, clientSecret = secret, scope = word,
+      audience = word, clientAuth = enum { "basic", "body" } }, { "tokenUrl", "clientId", "clientSecret" }),
+    { type = "null" },
+  } }
+end
 
 local function webhook_fields(context, null)
   local either = null and nullable or function(schema) return schema end
@@ -102,6 +128,7 @@ local function webhook_fields(context, null)
       not null and { "perSecond" } or nil, { additionalProperties = false })),
     order = { anyOf = list { enum { "none", "webhook", "key" }, { type = "null" } } },
     on_enable = { anyOf = list { enum { "send", "discard" }, { type = "null" } } },
+    auth = auth_schema(null),
     secret = { anyOf = list { { type = "string", pattern = SECRET }, { type = "null" }, { const = false },
       array({ type = "string", pattern = SECRET }, { minItems = 1, maxItems = 5 }) },
       description = "What requests are signed with (Standard Webhooks 1.0.0); several: newest first; false: they are not. A new "
@@ -109,7 +136,7 @@ local function webhook_fields(context, null)
     signingKey = { anyOf = list { { type = "string", pattern = SIGNING_KEY }, FLAG, { type = "null" } },
       description = "Signs as v1a too: an ed25519 seed, or its seed and public key (64 bytes); true: one is made." },
     hubSignature = nullable(object({
-      secret = { type = "string", minLength = 1, maxLength = 250, pattern = "^(?!(wh[a-z]{2,3}_)?[ -~]{0,2}[*]{4}$)[^\\u0000]+$" },
+      secret = { type = "string", minLength = 1, maxLength = 250, pattern = UNMASKED .. "[^\\u0000]+$" },
       header = { type = "string", maxLength = 255, pattern = "^X-[!#$%&'*+.^_`|~0-9A-Za-z-]*Signature[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
         description = "Any header name that moonpost does not set itself." },
       prefix = { type = "string", maxLength = 64, pattern = "^[!-~]*$" }, encoding = enum { "hex", "base64" },
@@ -132,6 +159,7 @@ local function webhook_answer(context)
   fields.headers = { type = "object", additionalProperties = TEXT, description = "Masked without show_secrets." }
   fields.url, fields.events, fields.models = TEXT, array(TEXT), array(TEXT)
   fields.secret, fields.signingKey = { type = "string", description = "Masked without show_secrets." }, TEXT
+  fields.auth = { type = "object", description = "Its secrets are masked without show_secrets." }
   fields.hubSignature = object({ header = TEXT, prefix = TEXT, encoding = TEXT, secret = TEXT })
   for name, schema in pairs(WRITTEN) do fields[name] = schema end
   return object(fields, { "id", "name", "url", "headers", "events", "enabled", "isEnabled", "source", "created_at",

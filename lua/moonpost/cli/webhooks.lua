@@ -1,4 +1,5 @@
 --- moonpost webhooks: those of the config's store, and those of the config.
+local auth = require "moonpost.auth"
 local moonpost = require "moonpost"
 local mask = require "moonpost.mask"
 local output = require "moonpost.cli.output"
@@ -22,6 +23,7 @@ local function print_one(webhook, args)
     { "order", webhook.order }, { "on enable", webhook.on_enable }, { "script", webhook.script },
     { "models", webhook.models and table.concat(webhook.models, ", ") or "all" },
     { "secret", webhook.secret or "none: requests are not signed" },
+    { "auth", webhook.auth and auth.describe(webhook.auth) },
     { "signing key", webhook.signingKey }, { "public key", webhook.publicKey },
     { "hub signature", webhook.hubSignature and ("%s: %s... (%s), %s"):format(webhook.hubSignature.header,
       webhook.hubSignature.prefix, webhook.hubSignature.encoding, webhook.hubSignature.secret) },
