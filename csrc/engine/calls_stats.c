@@ -3,8 +3,9 @@
 #include "engine/answer.h"
 #include "engine/internal.h"
 
-#define MAX_WEBHOOKS 1000 /* that are counted one by one; the others together */
-#define MAX_BACKLOG  1000 /* that is counted of one webhook */
+#define MAX_WEBHOOKS 1000  /* that are counted one by one; the others together */
+#define MAX_BACKLOG  1000  /* that is counted of one webhook ... */
+#define MAX_COUNTED  50000 /* ... and of all: some milliseconds of the store thread */
 
 /* ---- stats ---------------------------------------------------------------------------------- */
 
@@ -80,12 +81,33 @@ mp_code mp_engine_stats(mp_engine *engine, bool count_store, mp_buf *out, mp_err
 
 /* ---- metrics -------------------------------------------------------------------------------- */
 
-static mp_code add_webhook(mp_engine *e, const mp_lane *lane, mp_buf *out, mp_error *err) {
-  const mp_webhook *w = lane->webhook;
-  int backlog;
-  mp_code code = mp_store_backlog(e->store, lane->webhook_id, MAX_BACKLOG, &backlog, err);
+/* Of a disabled webhook everything is held. left: how many may yet be counted; without any the
+ * webhook has no figure. */
+static mp_code add_backlog(mp_engine *e, const mp_lane *lane, int *left, mp_buf *out,
+                           mp_error *err) {
+  int limit = *left < MAX_BACKLOG ? *left : MAX_BACKLOG;
+  mp_backlog backlog;
+  mp_code code;
 
+  if (limit == 0) return MP_OK;
+  code = mp_store_backlog(e->store, lane->webhook_id, limit, &backlog, err);
   if (code != MP_OK) return code;
+  *left -= backlog.waiting + backlog.held;
+  if (*left < 0) *left = 0;
+  if (!lane->webhook->enabled) {
+    backlog.held += backlog.waiting;
+    backlog.waiting = 0;
+  }
+  mp_answer_number(out, "waiting", backlog.waiting);
+  mp_answer_number(out, "held_now", backlog.held);
+  return MP_OK;
+}
+
+static mp_code add_webhook(mp_engine *e, const mp_lane *lane, int *left, mp_buf *out,
+                           mp_error *err) {
+  const mp_webhook *w = lane->webhook;
+  mp_code code;
+
   mp_call_next_element(out);
   mp_buf_add_char(out, '{');
   mp_answer_id(out, "id", w->id);
@@ -93,23 +115,24 @@ static mp_code add_webhook(mp_engine *e, const mp_lane *lane, mp_buf *out, mp_er
   mp_answer_flag(out, "enabled", w->enabled);
   mp_answer_flag(out, "open", lane->circuit.open);
   mp_answer_number(out, "leased", lane->leased);
-  mp_answer_number(out, "backlog", backlog);
+  code = add_backlog(e, lane, left, out, err);
   mp_lane_counts_write(&lane->counts, out);
   mp_buf_add_char(out, '}');
-  return MP_OK;
+  return code;
 }
 
-/* Lanes of webhooks that were deleted count among the others: what was counted stays counted. */
+/* Lanes of webhooks that were deleted count among the others: what was counted stays counted. They
+ * keep their places: else another webhook's counts would leave the others, which only grow. */
 static mp_code add_webhooks(mp_engine *e, mp_buf *out, mp_error *err) {
   mp_lane_counts others = {0};
   mp_code code = MP_OK;
-  int count = 0;
+  int left = MAX_COUNTED;
 
   mp_buf_add_str(out, ",\"by_webhook\":[");
   for (size_t i = 0; i < e->lanes.count && code == MP_OK; i++) {
     const mp_lane *lane = e->lanes.items[i];
-    if (mp_lane_is_webhook(lane) && count++ < MAX_WEBHOOKS)
-      code = add_webhook(e, lane, out, err);
+    if (i < MAX_WEBHOOKS && mp_lane_is_webhook(lane))
+      code = add_webhook(e, lane, &left, out, err);
     else
       mp_lane_counts_add(&others, &lane->counts);
   }

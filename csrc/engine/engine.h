@@ -78,7 +78,8 @@ mp_code mp_engine_scripts(mp_engine *engine, bool reload, mp_buf *out, mp_error 
 mp_code mp_engine_stats(mp_engine *engine, bool count_store, mp_buf *out, mp_error *err);
 
 /* What metrics are made of: the engine's counts, its histograms (engine/metrics.h), the store's
- * totals, and each webhook's counts. Its cost does not grow with what waits. */
+ * totals, and each webhook's counts. Its cost is bounded,
+ * whatever waits. */
 mp_code mp_engine_metrics(mp_engine *engine, mp_buf *out, mp_error *err);
 
 /* Webhooks. name and definition are checked by the caller, definition again by the engine. A

@@ -104,22 +104,30 @@ mp_code mp_sqlite_read_totals(mp_store *store, mp_store_totals *out, mp_error *e
   return MP_OK;
 }
 
-mp_code mp_sqlite_backlog(mp_store *store, int64_t webhook_id, int limit, int *count,
+mp_code mp_sqlite_backlog(mp_store *store, int64_t webhook_id, int limit, mp_backlog *out,
                           mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
-  int64_t found = 0;
-  mp_code code =
-      mp_sqlite_read(s, MP_SQL_BACKLOG,
-                     "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_due "
-                     "WHERE webhook_id = ?1 AND state = 0 LIMIT ?2)",
-                     &q, err);
+  bool row;
+  mp_code code = mp_sqlite_read(
+      s, MP_SQL_BACKLOG,
+      "SELECT (SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_due "
+      "WHERE webhook_id = ?1 AND state = 0 AND due_ms < " MP_PARKED_SQL
+      " LIMIT ?2)), (SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_due "
+      "WHERE webhook_id = ?1 AND state = 0 AND due_ms > " MP_PARKED_SQL
+      " LIMIT ?2)), (SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_due "
+      "WHERE webhook_id = ?1 AND state = 0 AND due_ms = " MP_PARKED_SQL " LIMIT ?2))",
+      &q, err);
 
-  *count = 0;
+  *out = (mp_backlog){0};
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, webhook_id);
   sqlite3_bind_int(q, 2, limit);
-  code = mp_sqlite_integer(s, q, 0, &found, err);
-  *count = (int)found;
-  return code;
+  code = mp_sqlite_step(s, q, &row, err);
+  if (code != MP_OK || !row) return code;
+  out->waiting = sqlite3_column_int(q, 0) + sqlite3_column_int(q, 1); /* those behind others too */
+  if (out->waiting > limit) out->waiting = limit;
+  out->held = sqlite3_column_int(q, 2);
+  mp_sqlite_end(q);
+  return MP_OK;
 }

@@ -464,7 +464,14 @@ typedef struct mp_store_totals {
 
 mp_code mp_store_read_totals(mp_store *store, mp_store_totals *out, mp_error *err);
 
-/* How many of a webhook's deliveries wait (or are held); no more than limit are counted. */
-mp_code mp_store_backlog(mp_store *store, int64_t webhook_id, int limit, int *count, mp_error *err);
+/* What a webhook's deliveries in the store are waiting for; of each no more than the limit is
+ * counted. */
+typedef struct mp_backlog {
+  int waiting; /* for their time, or their turn; or for the webhook to be enabled */
+  int held;    /* by a script */
+} mp_backlog;
+
+mp_code mp_store_backlog(mp_store *store, int64_t webhook_id, int limit, mp_backlog *out,
+                         mp_error *err);
 
 #endif

@@ -85,8 +85,8 @@
                 void *arg, mp_error *err), (store, type, before, limit, fn, arg, err)) \
   CALL(count, (mp_store *store, mp_store_counts *out, mp_error *err), (store, out, err)) \
   CALL(read_totals, (mp_store *store, mp_store_totals *out, mp_error *err), (store, out, err)) \
-  CALL(backlog, (mp_store *store, int64_t webhook_id, int limit, int *count, mp_error *err), \
-       (store, webhook_id, limit, count, err))
+  CALL(backlog, (mp_store *store, int64_t webhook_id, int limit, mp_backlog *out, \
+                mp_error *err), (store, webhook_id, limit, out, err))
 
 typedef struct mp_store_ops {
   void (*close)(mp_store *store);

@@ -127,7 +127,7 @@ function hooks:stats(options)
   return json.answer(self._engine:stats(not options or options.store ~= false))
 end
 
---- Metrics in Prometheus' text format: docs/metrics.md has each. It costs the same however many deliveries wait.
+--- Metrics in Prometheus' text format: docs/metrics.md has each. Its cost is bounded, whatever waits.
 ---@return string|nil text
 ---@return string? message
 ---@return string? code

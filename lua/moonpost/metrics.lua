@@ -48,7 +48,10 @@ local OTHERS = 'id="other",name=""'
 
 local function of_webhooks(value)
   return function(data, add)
-    for _, webhook in ipairs(data.by_webhook) do add(labels_of(webhook), value(webhook)) end
+    for _, webhook in ipairs(data.by_webhook) do
+      local figure = value(webhook)
+      if figure then add(labels_of(webhook), figure) end
+    end
   end
 end
 
@@ -124,8 +127,11 @@ local FAMILIES = {
   { "moonpost_attempts_failed_total", "counter", "Failed attempts, by what failed.", failures },
   { "moonpost_deliveries_in_flight", "gauge", "Deliveries that this engine has leased: being sent, or about to be.",
     of_webhooks(function(webhook) return webhook.leased end) },
-  { "moonpost_webhook_backlog", "gauge", "Deliveries that wait or are held in the store; no more than 1000 are counted.",
-    of_webhooks(function(webhook) return webhook.backlog end) },
+  { "moonpost_webhook_waiting", "gauge", "Deliveries that wait in the store; no more than 1000 are counted.",
+    of_webhooks(function(webhook) return webhook.waiting end) },
+  { "moonpost_webhook_held", "gauge",
+    "Deliveries that are held: for their webhook is disabled, or a script failed; no more than 1000 are counted.",
+    of_webhooks(function(webhook) return webhook.held_now end) },
   { "moonpost_webhook_enabled", "gauge", "1: enabled.", of_webhooks(function(webhook) return flag(webhook.enabled) end) },
   { "moonpost_webhook_circuit_open", "gauge", "1: left alone but for probes, for its receiver keeps failing.",
     of_webhooks(function(webhook) return flag(webhook.open) end) },
