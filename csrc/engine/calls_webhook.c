@@ -6,6 +6,7 @@
 
 #include "engine/answer.h"
 #include "engine/internal.h"
+#include "engine/tls.h"
 
 #define TRIGGER_EVENT "trigger-test"
 
@@ -91,6 +92,7 @@ static mp_code run_create(mp_engine *e, mp_call *call, mp_error *err) {
   mp_webhook *webhook = NULL;
   mp_code code = mp_webhook_new(e->settings, &row, &webhook, err); /* a bad one stays outside */
 
+  if (code == MP_OK) code = mp_tls_check(&webhook->tls, err);
   if (code == MP_OK) code = check_script(e, webhook, NULL, err);
   mp_webhook_unref(webhook);
   if (code == MP_OK) code = mp_registry_insert(e, &row, err);
@@ -117,6 +119,7 @@ static mp_code run_update(mp_engine *e, mp_call *call, mp_error *err) {
   mp_code code = check_writable(e, call->id, err);
 
   if (code == MP_OK) code = mp_webhook_new(e->settings, &row, &webhook, err);
+  if (code == MP_OK) code = mp_tls_check(&webhook->tls, err);
   if (code == MP_OK) code = check_script(e, webhook, webhook_of(e, call->id), err);
   if (code == MP_OK) {
     code = mp_registry_write(e, webhook, &row, webhook_of(e, call->id)->enabled, err);

@@ -62,7 +62,8 @@ void mp_delivery_target(const mp_engine *engine, const mp_webhook *webhook,
                              .headers = &w->headers,
                              .timeout_ms = w->timeout_ms,
                              .connect_timeout_ms = w->connect_timeout_ms,
-                             .proxy = s->proxy,
+                             .proxy = w->proxy ? w->proxy : s->proxy,
+                             .own_proxy = w->proxy != NULL,
                              .guard = s->guard,
                              .user_agent = s->user_agent};
   if (w->signing.body_header) out->own_names[own++] = w->signing.body_header;
@@ -75,6 +76,7 @@ static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error 
 
   if (!w->target) {
     mp_delivery_target(e, w, &options);
+    options.tls = &w->tls;
     code = mp_target_new(&options, &w->target, err);
   }
   *out = w->target;

@@ -159,6 +159,12 @@ static mp_code use_row(mp_engine *e, mp_lane *lane, const mp_webhook_row *stored
   if (same(lane->webhook, &row)) return MP_OK;
   code = mp_webhook_new(e->settings, &row, &webhook, err);
   if (code != MP_OK) return code;
+  if (webhook->tls.insecure && (!lane->webhook || !lane->webhook->tls.insecure)) {
+    mp_log(e->settings->log_level, MP_LOG_WARN,
+           "webhook %lld ('%s') sends to whoever answers: its tls.insecure switches verification "
+           "off",
+           (long long)row.id, row.name);
+  }
   mp_webhook_unref(lane->webhook);
   lane->webhook = webhook;
   lane->circuit = (mp_circuit){0}; /* what kept failing may have been mended */

@@ -27,6 +27,7 @@ void mp_settings_free(mp_settings *settings) {
   free(settings->key);
   free(settings->key_file);
   free(settings->store);
+  free(settings->folder);
   free(settings->fingerprint);
   free(settings->events);
   free(settings->endpoints);

@@ -36,8 +36,9 @@ typedef struct mp_script_settings {
 } mp_script_settings;
 
 typedef struct mp_settings {
-  char *store; /* a path or ":memory:" */
-  char *key;   /* the base64 of the key that secrets are sealed with; NULL: it is in the file */
+  char *store;  /* a path or ":memory:" */
+  char *folder; /* the config's, to which paths in webhooks are relative; NULL: the process's */
+  char *key;    /* the base64 of the key that secrets are sealed with; NULL: it is in the file */
   char *key_file;
   char *fingerprint; /* two opens of one store in one process must agree in it */
   char **events;     /* every known event type */

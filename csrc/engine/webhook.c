@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "engine/read.h"
+#include "engine/tls.h"
 #include "http/url.h"
 #include "payload/json_writer.h"
 
@@ -159,6 +160,8 @@ static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span 
   if (mp_read_is(key, "rate")) return read_rate(j, w);
   if (mp_read_is(key, "order")) return read_order(j, w);
   if (mp_read_is(key, "on_enable")) return read_on_enable(j, w);
+  if (mp_read_is(key, "proxy")) return mp_read_string(j, &w->proxy);
+  if (mp_read_is(key, "tls")) return mp_tls_read(j, s->folder, &w->tls);
   if (mp_read_is(key, "secrets")) return mp_signing_read_secrets(j, &w->signing);
   if (mp_read_is(key, "signingKey")) return mp_signing_read_key(j, &w->signing);
   if (mp_read_is(key, "auth")) return mp_auth_read(j, &w->auth);
@@ -268,6 +271,8 @@ void mp_webhook_unref(mp_webhook *webhook) {
   mp_headers_free(&w->headers);
   mp_signing_free(&w->signing);
   mp_auth_free(&w->auth);
+  mp_tls_free(&w->tls);
+  free(w->proxy);
   mp_target_free(w->target);
   free(w->models);
   free(w->name);

@@ -12,6 +12,7 @@
 #include "engine/settings.h"
 #include "engine/signing.h"
 #include "http/client.h"
+#include "http/tls.h"
 #include "queue/retry.h"
 #include "queue/store.h"
 
@@ -34,6 +35,8 @@ typedef struct mp_webhook {
   mp_headers headers;
   mp_signing signing;
   mp_auth auth; /* what is known of it beforehand is among the headers */
+  char *proxy;  /* NULL: the settings' */
+  mp_tls tls;
   bool has_events;
   bool *wants; /* for each of the settings' event types */
   bool wants_reports[MP_REPORT_KINDS];
@@ -58,7 +61,8 @@ typedef struct mp_webhook {
  *     "models": ["uid", ...]?, "timeout": seconds?, "connectTimeout": seconds?, "concurrency": n?,
  *     "retrySchedule": [seconds, ...]?, "rate": { "perSecond": n, "burst": n? }?,
  *     "order": "none" | "webhook" | "key"?, "on_enable": "send" | "discard"?, "script": "name"?,
- *     "secrets"?, "signingKey"?, "hubSignature"? (engine/signing.h), "auth"? (engine/auth.h) }
+ *     "secrets"?, "signingKey"?, "hubSignature"? (engine/signing.h), "auth"? (engine/auth.h),
+ *     "proxy": "URL"?, "tls"? (engine/tls.h) }
  * with what is absent taken from the settings (which must outlive the webhook). Other keys are
  * passed over: a newer moonpost may have written them. MP_EINVAL, MP_ENOMEM. */
 mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, mp_webhook **out,

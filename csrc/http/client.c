@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "http/loop.h"
 #include "http/target.h"
+#include "http/tls_handle.h"
 
 /* A response may be this long before the connection is cut; only its start is kept. Shorter bodies
  * are read to their end, so that the connection can be used again. */
@@ -42,6 +43,7 @@ typedef struct slot {
   size_t body_bytes;
   size_t kept;
   bool cut;                      /* we ended the body: it passed RESPONSE_DRAIN */
+  bool own_tls;                  /* the handle is set to other than what is usual */
   bool dialled;                  /* an address that the guard had nothing against */
   char refusal[MP_NETGUARD_WHY]; /* what it had against the last one; "": none was refused */
   char error[CURL_ERROR_SIZE];
@@ -84,24 +86,27 @@ static size_t on_head(char *bytes, size_t size, size_t n, void *arg) {
   return s->head_bytes > RESPONSE_HEAD ? 0 : len;
 }
 
-/* libcurl is about to dial this address: the guard judges what is really dialled, on every new
- * connection, whatever a resolver said before. A connection that is used again was judged when it
- * was made, for the same host name by the same rules. A proxy of the config's is dialled wherever
- * it is. */
-static curl_socket_t on_socket_needed(void *arg, curlsocktype purpose, struct curl_sockaddr *to) {
-  slot *s = arg;
+static bool may_dial(slot *s, const struct sockaddr *to) {
+  const mp_target *t = s->target;
+  const mp_place *place = t->own_proxy ? &t->proxy_place : &t->place;
   mp_address address;
 
+  if (t->proxy[0] && !t->own_proxy) return true;
+  if (mp_address_of(to, &address))
+    return mp_netguard_permits(t->guard, place, &address, s->refusal);
+  snprintf(s->refusal, sizeof s->refusal, "%s leads to no internet address", place->host);
+  return false;
+}
+
+/* libcurl is about to dial this address: the guard judges what is really dialled, on every new
+ * connection, whatever a resolver said before. A connection that is used again was judged when it
+ * was made, for the same host name by the same rules. The config's proxy is dialled wherever it is;
+ * one that a webhook names is judged like a receiver. */
+static curl_socket_t on_socket_needed(void *arg, curlsocktype purpose, struct curl_sockaddr *to) {
+  slot *s = arg;
+
   (void)purpose;
-  if (!s->target->proxy[0]) {
-    if (!mp_address_of(&to->addr, &address)) {
-      snprintf(s->refusal, sizeof s->refusal, "%s leads to no internet address",
-               s->target->place.host);
-      return CURL_SOCKET_BAD;
-    }
-    if (!mp_netguard_permits(s->target->guard, &s->target->place, &address, s->refusal))
-      return CURL_SOCKET_BAD;
-  }
+  if (!may_dial(s, &to->addr)) return CURL_SOCKET_BAD;
   s->dialled = true;
   return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
@@ -113,6 +118,8 @@ static void free_slot(slot *s) {
   free(s->response);
   free(s);
 }
+
+static const mp_tls usual_tls;
 
 static slot *new_slot(mp_client *client) {
   slot *s = calloc(1, sizeof *s);
@@ -142,6 +149,7 @@ static slot *new_slot(mp_client *client) {
   SET(CURLOPT_WRITEDATA, s);
   SET(CURLOPT_HEADERFUNCTION, on_head);
   SET(CURLOPT_HEADERDATA, s);
+  ok = ok && mp_tls_apply(&usual_tls, s->easy);
   SET(CURLOPT_OPENSOCKETFUNCTION, on_socket_needed);
   SET(CURLOPT_OPENSOCKETDATA, s);
   SET(CURLOPT_ERRORBUFFER, s->error);
@@ -251,6 +259,11 @@ static bool prepare(slot *s, const mp_request *request) {
   SET(CURLOPT_PROXY, t->proxy); /* never NULL: libcurl would ask the environment */
   /* One connection may do for all, if its handshake says HTTP/2: worth waiting for. */
   SET(CURLOPT_PIPEWAIT, t->tls ? 1L : 0L);
+  if (t->tls_options.configured || s->own_tls) {
+    s->own_tls = true; /* also when it fails in the middle */
+    ok = ok && mp_tls_apply(&t->tls_options, s->easy);
+    s->own_tls = !ok || t->tls_options.configured;
+  }
   SET(CURLOPT_TIMEOUT_MS, t->timeout_ms);
   SET(CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout_ms);
   SET(CURLOPT_POSTFIELDS, request->body);
@@ -264,6 +277,7 @@ mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg,
   slot *s;
 
   if (!mp_client_room(client)) return mp_fail(err, MP_EAGAIN, "too many requests under way");
+  if (request->target->refusal) return mp_fail(err, MP_EINVAL, "%s", request->target->refusal);
   n = mp_list_pop(&client->idle);
   s = n ? MP_CONTAINER(n, slot, node) : new_slot(client);
   if (!s) return mp_fail(err, MP_ENOMEM, "out of memory");
@@ -297,17 +311,6 @@ static const char *class_of(CURLcode code) {
     case CURLE_PROXY:
     case CURLE_INTERFACE_FAILED:
       return "connect";
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ENGINE_INITFAILED:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_USE_SSL_FAILED:
-      return "tls";
     case CURLE_OPERATION_TIMEDOUT:
       return "timeout";
     case CURLE_SEND_ERROR:
@@ -350,7 +353,7 @@ static bool answered_early(const slot *s, CURLcode code) {
 
 static void complete(slot *s, CURLcode code) {
   mp_result result = {.error = ""};
-  char text[64];
+  char text[64], reason[MP_TLS_REASON];
   long status = 0;
 
   curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -361,8 +364,9 @@ static void complete(slot *s, CURLcode code) {
     result.error_class = "guard";
     result.error = s->refusal;
   } else if (code != CURLE_OK && !s->cut && !answered_early(s, code)) {
-    result.error_class = class_of(code);
-    result.error = s->error[0] ? s->error : curl_easy_strerror(code);
+    result.error = mp_tls_reason(code, s->error, reason, sizeof reason);
+    result.error_class = result.error ? "tls" : class_of(code);
+    if (!result.error) result.error = s->error[0] ? s->error : curl_easy_strerror(code);
   } else if (!s->head_complete) {
     result.error_class = "response";
     result.error = "the response ended within its header fields";

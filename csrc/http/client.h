@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "http/headers.h"
 #include "http/netguard.h"
+#include "http/tls.h"
 
 #define MP_OWN_NAMES      2
 #define MP_REQUEST_FIELDS 5
@@ -28,6 +29,8 @@ typedef struct mp_target_options {
   int64_t timeout_ms;         /* the whole request */
   int64_t connect_timeout_ms;
   const char *proxy;        /* NULL: none, whatever the environment says */
+  bool own_proxy;           /* it is the webhook's, and the guard judges it too */
+  const mp_tls *tls;        /* NULL: as usual */
   const mp_netguard *guard; /* stays with the caller; NULL: without rules of its own */
   const char *user_agent;   /* when no header sets one */
   /* Names that each request has fields of its own for (mp_request's), besides those that are always
@@ -40,8 +43,8 @@ typedef struct mp_target_options {
 mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_error *err);
 void mp_target_free(mp_target *target); /* NULL-safe; not while a request uses it */
 
-/* Why the guard lets no request go there, whatever a resolver says; NULL: it may. No request is to
- * be started for one that is refused. */
+/* Why the guard lets no request go there, whatever a resolver says; NULL: it may. Starting one for
+ * a target that is refused fails with this. */
 const char *mp_target_refusal(const mp_target *target);
 
 /* ---- requests ------------------------------------------------------------------------------- */
@@ -98,7 +101,8 @@ void mp_client_free(mp_client *client);
 bool mp_client_room(const mp_client *client);
 int mp_client_active(const mp_client *client);
 
-/* Starts a request. A failure (MP_ENOMEM, MP_EAGAIN without room) means done is not called. */
+/* Starts a request. A failure (MP_ENOMEM, MP_EAGAIN without room, MP_EINVAL for a refused target)
+ * means done is not called. */
 mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg, mp_error *err);
 
 /* Moves the requests on, calling done for those that ended; waits up to timeout_ms for something to

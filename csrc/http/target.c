@@ -31,7 +31,12 @@ static mp_code judge(mp_target *t, const char *url, mp_error *err) {
   char why[MP_NETGUARD_WHY];
   mp_code code = mp_url_place(url, &t->place, err);
 
-  if (code != MP_OK || mp_netguard_permits_place(t->guard, &t->place, why)) return code;
+  if (code == MP_OK && t->own_proxy) code = mp_url_place(t->proxy, &t->proxy_place, err);
+  if (code != MP_OK) return code;
+  if (mp_netguard_permits_place(t->guard, &t->place, why) &&
+      (!t->own_proxy || mp_netguard_permits_place(t->guard, &t->proxy_place, why))) {
+    return MP_OK;
+  }
   t->refusal = strdup(why);
   return t->refusal ? MP_OK : mp_fail(err, MP_ENOMEM, "out of memory");
 }
@@ -48,6 +53,8 @@ mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_erro
   t->timeout_ms = (long)options->timeout_ms;
   t->connect_timeout_ms = (long)options->connect_timeout_ms;
   t->guard = options->guard;
+  t->own_proxy = options->proxy && options->own_proxy;
+  if (options->tls) copied = mp_tls_copy(options->tls, &t->tls_options);
   t->proxy = strdup(options->proxy ? options->proxy : "");
   t->user_agent = strdup(options->user_agent);
   t->url = curl_url();
@@ -94,6 +101,7 @@ void mp_target_free(mp_target *target) {
   mp_headers_free(&target->defaults);
   mp_headers_free(&target->headers);
   curl_url_cleanup(target->url);
+  mp_tls_free(&target->tls_options);
   free(target->refusal);
   free(target->proxy);
   free(target->user_agent);

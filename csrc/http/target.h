@@ -17,6 +17,9 @@ typedef struct mp_event_lines {
 struct mp_target {
   CURLU *url;
   mp_place place;
+  mp_place proxy_place; /* of own_proxy */
+  bool own_proxy;
+  mp_tls tls_options;
   const mp_netguard *guard;
   char *refusal; /* NULL: the guard has nothing against the URL as it is written */
   mp_headers defaults;

@@ -12,6 +12,7 @@
 
 #include "http/quote.h"
 
+#define PROXY_PORT 1080
 #define MAX_URL    2048
 #define MAX_SCHEME 16 /* bytes of one that is shown in an error text */
 
@@ -138,13 +139,14 @@ static bool copy_host(const char *host, mp_place *out) {
 
 static CURLUcode find_place(CURLU *parts, const char *url, mp_place *out, bool *fits) {
   char *host = NULL, *port = NULL;
-  CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, 0);
+  CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
 
   if (code == CURLUE_OK) code = curl_url_get(parts, CURLUPART_HOST, &host, 0);
   if (code == CURLUE_OK) code = curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+  if (code == CURLUE_NO_PORT) code = CURLUE_OK; /* of a scheme that only proxies have */
   if (code == CURLUE_OK) {
     *fits = copy_host(host, out);
-    out->port = atoi(port);
+    out->port = port ? atoi(port) : PROXY_PORT;
   }
   curl_free(host);
   curl_free(port);

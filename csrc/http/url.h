@@ -9,8 +9,8 @@
  * or spaces? MP_EINVAL names what is wrong and quotes the URL without its userinfo. */
 mp_code mp_url_check(const char *url, mp_error *err);
 
-/* Where a request for a URL that passed the check goes. MP_EINVAL: to a host whose name is too long
- * to be one; MP_ENOMEM. */
+/* Where a request for a URL that passed the check goes, or one to a proxy. MP_EINVAL: to a host
+ * whose name is too long to be one; MP_ENOMEM. */
 mp_code mp_url_place(const char *url, mp_place *out, mp_error *err);
 
 /* May it go there, as far as that can be said without a resolver? MP_EINVAL says why not. */

@@ -1,9 +1,11 @@
-/* The network guard's rules for the host's config code, and its judgement of URLs when they are
- * saved. Runs in the host's thread: a name is not resolved here. */
+/* The network guard's rules for the host's config code, its judgement of URLs when they are saved,
+ * and TLS files. Runs in the host's thread: a name is not resolved here, and files are read at the
+ * start alone. */
 #include "lua/network.h"
 
 #include <string.h>
 
+#include "crypto/certificate.h"
 #include "http/url.h"
 #include "lua/fail.h"
 
@@ -94,9 +96,24 @@ static int guard_url(lua_State *L) {
   return 1;
 }
 
+/* check_certificate(where, ca?, cert?, key?) -> true. Paths; reads the files. */
+static int check_certificate(lua_State *L) {
+  const char *where = luaL_checkstring(L, 1);
+  const char *ca = luaL_optstring(L, 2, NULL);
+  const char *cert = luaL_optstring(L, 3, NULL);
+  const char *key = luaL_optstring(L, 4, NULL);
+  mp_error err;
+
+  if (mp_certificate_check(where, ca, cert, key, &err) != MP_OK) return mp_lua_fail(L, &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 void mp_lua_network(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"check_rule", check_rule}, {"guard_url", guard_url}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"check_rule", check_rule},
+                                       {"guard_url", guard_url},
+                                       {"check_certificate", check_certificate},
+                                       {NULL, NULL}};
 
   luaL_setfuncs(L, functions, 0);
 }

@@ -1,11 +1,11 @@
-/* The network guard for Lua. */
+/* The network guard and TLS files for Lua. */
 #ifndef MP_LUA_NETWORK_H
 #define MP_LUA_NETWORK_H
 
 #include "http/netguard.h"
 #include "lua/compat.h"
 
-/* Adds check_rule and guard_url to the module table on the stack's top. */
+/* Adds check_rule, guard_url and check_certificate to the module table on the stack's top. */
 void mp_lua_network(lua_State *L);
 
 /* Builds a guard of three lists on the stack: of rules that allow, of rules that deny, of ports.

@@ -181,6 +181,7 @@ mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *er
   }
   mp_headers_init(&s->default_headers);
   s->store = string_field(&r, "store");
+  s->folder = optional_string(&r, "folder");
   s->fingerprint = string_field(&r, "fingerprint");
   s->user_agent = string_field(&r, "user_agent");
   s->key = optional_string(&r, "key");

@@ -7,6 +7,7 @@ local network = require "moonpost.network"
 local reports = require "moonpost.reports"
 local script_files = require "moonpost.script_files"
 local suggest = require "moonpost.suggest"
+local tls = require "moonpost.tls"
 local webhook = require "moonpost.webhook"
 
 local config = {}
@@ -114,17 +115,6 @@ local function any_table(value, where)
   return value
 end
 
-local function proxy(value, where)
-  if type(value) ~= "string" or not value:find "^%a[%w+.-]*://[^/%s%c]+/?$" then
-    return nil, ("%s: expected a proxy's URL such as http://proxy:3128, got %s"):format(where, shown(value))
-  end
-  local scheme = value:match "^(%a[%w+.-]*)":lower()
-  for _, known in ipairs { "http", "https", "socks4", "socks4a", "socks5", "socks5h" } do
-    if scheme == known then return value end
-  end
-  return nil, ("%s: expected http, https or socks5, got '%s'"):format(where, scheme)
-end
-
 local function user_agent(value, where)
   if type(value) ~= "string" or value == "" or #value > 255 or value:find "[%c]" then
     return nil, ("%s: expected 1 to 255 printable bytes, got %s"):format(where, shown(value))
@@ -223,7 +213,7 @@ local DELIVERY = {
   retrySchedule = { check = webhook.fields.retrySchedule, default = SCHEDULE },
   probeAfter = { check = seconds, default = 30 },
   disableAfter = { check = age, default = 5 * 86400 },
-  proxy = { check = proxy },
+  proxy = { check = tls.check_proxy_url },
   userAgent = { check = user_agent },
 }
 
@@ -369,7 +359,7 @@ local function build(source, file, dir)
   schema, message = core.schema(result.schema_list)
   if not schema then return nil, message end
   result.endpoints, message = check_endpoints(checked.endpoints or {}, {
-    events = result.events, event_list = result.event_list, network = result.network,
+    events = result.events, event_list = result.event_list, network = result.network, own_files = true, dir = dir,
     model = function(name)
       local model, why = schema:model(name)
       if not model then return nil, why end

@@ -99,6 +99,7 @@ function settings.of(config, version)
     max_concurrency = delivery.maxConcurrency,
     proxy = delivery.proxy,
     network = config.network,
+    folder = config.dir,
     user_agent = delivery.userAgent or "moonpost/" .. version,
     inbox_count = limits.inbox,
     inbox_bytes = limits.inboxBytes,

@@ -5,6 +5,7 @@ local json = require "moonpost.json"
 local reports = require "moonpost.reports"
 local signing = require "moonpost.signing"
 local suggest = require "moonpost.suggest"
+local tls = require "moonpost.tls"
 local value_of = require "moonpost.value"
 
 local webhook = {}
@@ -241,6 +242,8 @@ fields.secret = signing.check_secret
 fields.signingKey = signing.check_key
 fields.hubSignature = signing.check_hub
 fields.auth = auth.check
+fields.tls = tls.check
+fields.proxy = tls.check_proxy
 
 fields.order = webhook.one_of("none", "webhook", "key")
 fields.on_enable = webhook.one_of("send", "discard")
@@ -262,7 +265,7 @@ webhook.fields = fields
 
 local OPTIONAL = {
   models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true, order = true,
-  on_enable = true, secret = true, signingKey = true, hubSignature = true, auth = true, script = true,
+  on_enable = true, secret = true, signingKey = true, hubSignature = true, auth = true, tls = true, proxy = true, script = true,
 }
 local NAMES = suggest.keys(fields)
 
@@ -333,10 +336,11 @@ end
 
 --- Checks one webhook.
 ---@param definition any { name, url, headers?, events, models?, enabled? (or isEnabled), timeout?, connectTimeout?,
--- concurrency?, retrySchedule?, rate?, order?, on_enable?, secret?, signingKey?, hubSignature?, auth?, script? }
+-- concurrency?, retrySchedule?, rate?, order?, on_enable?, secret?, signingKey?, hubSignature?, auth?, tls?, proxy?, script? }
 ---@param where string the place in messages ("webhooks.endpoints[2]")
 ---@param context { events: table<string, boolean>, event_list: string[], network: table, model: fun(name: string): string?, string?,
--- script: (fun(name: string, where: string): true?, string?)? } network: the rules of the guard; script: is there such a script?
+-- script: (fun(name: string, where: string): true?, string?)? } network: the rules of the guard; own_files, dir: tls may
+-- name any file, relative to the folder dir, and they are looked at; script: is there such a script?
 ---@param options? { partial: boolean? } partial: only the given fields; null takes an optional one away
 ---@return table|nil normalized headers as an ordered list of pairs, models as uids, events without repetitions, secret as a
 -- list (false: none)

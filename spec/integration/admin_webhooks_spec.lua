@@ -104,6 +104,13 @@ describe("the HTTP API's webhooks", function()
     assert.is_nil(webhook.rate)
     assert.is_false(webhook.isEnabled)
     assert.equal(409, (patch '{"rate":{"burst":3}}'))
+    assert.same({ insecure = true }, select(2, patch '{"tls":{"insecure":true}}').tls)
+    assert.same({ minVersion = "1.3" }, select(2, patch '{"tls":{"insecure":null,"minVersion":"1.3"}}').tls)
+    assert.is_nil(select(2, patch '{"tls":null,"proxy":"http://proxy.example:3128"}').tls)
+    assert.equal("http://proxy.example:3128", select(2, patch "{}").proxy)
+    for _, text in ipairs { '{"proxy":"http://10.0.0.1:3128"}', '{"proxy":"http://u:p@proxy.example"}', '{"tls":{"ca":"/etc/passwd"}}' } do
+      assert.equal(400, (patch(text)), text)
+    end
     for _, text in ipairs { '{"name":null}', '{"events":null}', '{"enabled":null}', '{"url":3}', '{"headers":[]}', '{"rate":[]}', "[]" } do
       assert.equal(400, (patch(text)), text)
     end

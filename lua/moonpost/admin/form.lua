@@ -7,10 +7,10 @@ local mask = require "moonpost.mask"
 
 local form = {}
 
-local KINDS = { headers = "object", rate = "object", hubSignature = "object", auth = "object", events = "array", models = "array",
-  retrySchedule = "array" }
+local KINDS = { headers = "object", rate = "object", hubSignature = "object", auth = "object", tls = "object", events = "array",
+  models = "array", retrySchedule = "array" }
 local NULLABLE = { models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true,
-  order = true, on_enable = true, hubSignature = true, auth = true, script = true }
+  order = true, on_enable = true, hubSignature = true, auth = true, tls = true, proxy = true, script = true }
 -- What answers have and moonpost alone writes: may be sent back, and changes nothing.
 local READ_ONLY = { id = true, source = true, created_at = true, updated_at = true, left_alone_until = true, failing_since = true,
   oldSecrets = true, publicKey = true }
@@ -155,6 +155,7 @@ local function apply_patch(mistakes, fields, members, stored)
     and (not fields.auth.type or stored.auth and fields.auth.type == stored.auth.type) then
     fields.auth = merged(stored.auth, fields.auth) -- of another type nothing stays
   end
+  if type(fields.tls) == "table" and members.tls.kind == "object" then fields.tls = merged(stored.tls, fields.tls) end
   if type(fields.rate) == "table" and members.rate.kind == "object" then
     fields.rate = merged(stored.rate, fields.rate)
     if fields.rate.perSecond == nil then mistakes:add("rate", NOTHING_TO_KEEP) end

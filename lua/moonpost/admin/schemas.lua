@@ -81,6 +81,10 @@ local SIGNING_KEY = "^whsk_([A-Za-z0-9+/]{4}){10}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw0
 -- What could be a mask is none.
 local UNMASKED = "^(?!(wh[a-z]{2,3}_)?[ -~]{0,2}[*]{4}$)"
 
+local function file()
+  return { type = "string", minLength = 1, maxLength = 1024, description = "Within the config's folder." }
+end
+
 local HEADER_VALUE = "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$"
 
 -- null: a part of it may be sent.
@@ -141,6 +145,13 @@ local function webhook_fields(context, null)
         description = "Any header name that moonpost does not set itself." },
       prefix = { type = "string", maxLength = 64, pattern = "^[!-~]*$" }, encoding = enum { "hex", "base64" },
     }, not null and { "secret" } or nil, { additionalProperties = false })),
+    tls = nullable(object({
+      ca = either(file()), cert = either(file()), key = either(file()), insecure = either { type = "boolean" },
+      minVersion = either { type = "string", pattern = "^1[.][23]$" },
+      pin = either { type = "string", pattern = "^sha256//[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$",
+        description = "Of the receiver's public key; several with ; between." },
+    }, nil, { additionalProperties = false,})),
+    proxy = nullable { type = "string", pattern = "^(https?|socks5h?)://[A-Za-z]([A-Za-z0-9.-]{0,50}[A-Za-z0-9])?(:[1-9][0-9]{0,3})?$" },
     script = nullable { type = "string", maxLength = 100, pattern = "^[A-Za-z0-9_-]+$",
       description = "The name of a file in webhooks.scripts, without .lua." },
   }

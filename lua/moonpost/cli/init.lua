@@ -70,6 +70,13 @@ local function webhook_options(command, required)
     command:flag("--no-secret", "Requests are not signed."))
   command:flag("--ed25519", "Sign with a new ed25519 key too.")
   command:option("--on-enable", "What becomes of what was held while it was disabled."):choices { "send", "discard" }
+  command:option("--tls", "How its receiver is verified: ca=FILE, cert=FILE, key=FILE, pin=sha256//..., minVersion=1.3, insecure=true; "
+    .. "may be repeated."):count "*"
+  local proxy = command:option("--proxy", "The proxy of its requests (http://proxy:3128).")
+  if not required then
+    command:flag("--no-tls", "Verify its receiver as usual, but for what --tls says.")
+    command:mutex(proxy, command:flag("--no-proxy", "The config's again."))
+  end
   local script = command:option("--script", "The script that its deliveries go through: a file of webhooks.scripts, without .lua.")
   if not required then command:mutex(script, command:flag("--no-script", "None any more.")) end
 end

@@ -6,7 +6,7 @@ local moonpost = require "moonpost"
 local output = require "moonpost.cli.output"
 local verify = require "moonpost.cli.verify"
 
-local RED, GREEN, BOLD, DIM, PLAIN = "\27[31m", "\27[32m", "\27[1m", "\27[2m", "\27[0m"
+local RED, GREEN, BOLD, DIM = output.RED, "\27[32m", "\27[1m", "\27[2m"
 
 -- How much of a body is shown.
 local SHOWN = 10000
@@ -16,21 +16,6 @@ local OWN = {
   host = true, connection = true, ["content-length"] = true, ["transfer-encoding"] = true, ["keep-alive"] = true, te = true,
   trailer = true, upgrade = true, expect = true, ["proxy-authorization"] = true, ["proxy-connection"] = true,
 }
-
-local function colours(choice)
-  if choice == "always" then return true end
-  if choice == "never" or os.getenv "NO_COLOR" then return false end
-  local ok, _, code = os.execute "test -t 1" -- 5.1 answers the status alone
-  return ok == true and (code or 0) == 0 or ok == 0
-end
-
--- Text with a colour, where colours are wanted. What came is escaped before.
-local function painter(wanted)
-  return function(colour, text)
-    text = output.visible(text)
-    return wanted and colour ~= "" and colour .. text .. PLAIN or text
-  end
-end
 
 local function forward(url, request)
   local headers = {}
@@ -82,7 +67,7 @@ end
 ---@return string? message
 ---@return string? code
 local function listen(args)
-  local paint, secrets = painter(colours(args.color)), verify.secrets_of(args)
+  local paint, secrets = output.painter(args.color), verify.secrets_of(args)
   local server, message, code = http_server.listen {
     host = args.host, port = args.port, log = function(text) io.stderr:write("moonpost: ", text, "\n") end,
     handle = function(request)

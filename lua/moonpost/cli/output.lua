@@ -28,6 +28,27 @@ end
 
 output.visible = visible
 
+output.RED = "\27[31m"
+local PLAIN = "\27[0m"
+
+local function colours(choice)
+  if choice == "always" then return true end
+  if choice == "never" or os.getenv "NO_COLOR" then return false end
+  local ok, _, code = os.execute "test -t 1" -- 5.1 answers the status alone
+  return ok == true and (code or 0) == 0 or ok == 0
+end
+
+--- A function that makes text visible and gives it a colour, where colours are wanted.
+---@param choice "auto"|"always"|"never" auto: on a terminal
+---@return fun(colour: string, text: string): string
+function output.painter(choice)
+  local wanted = colours(choice)
+  return function(colour, text)
+    text = visible(text)
+    return wanted and colour ~= "" and colour .. text .. PLAIN or text
+  end
+end
+
 --- Prints text as it is: what others wrote in it was made visible before.
 output.raw = write
 

@@ -4,6 +4,7 @@ local config = require "moonpost.config"
 local core = require "moonpost.core"
 local moonpost = require "moonpost"
 local output = require "moonpost.cli.output"
+local tls = require "moonpost.tls"
 local templates = require "moonpost.cli.templates"
 
 local project = {}
@@ -65,6 +66,10 @@ function project.check(args)
     }
   else
     for _, line in ipairs(config.describe(loaded)) do output.line(line) end
+    for _, endpoint in ipairs(loaded.endpoints) do
+      local warning = tls.warning(endpoint)
+      if warning then output.raw(output.painter "auto"(output.RED, warning) .. "\n") end
+    end
     for _, script in ipairs(scripts) do output.line(("script          %s@%s"):format(script.name, script.version)) end
     output.line "ok"
   end

@@ -3,8 +3,15 @@ local auth = require "moonpost.auth"
 local moonpost = require "moonpost"
 local mask = require "moonpost.mask"
 local output = require "moonpost.cli.output"
+local tls = require "moonpost.tls"
 
 local webhooks = {}
+
+-- In red: its receiver is not verified.
+local function warn(webhook)
+  local text = tls.warning(webhook)
+  if text then output.raw(output.painter "auto"(output.RED, text) .. "\n") end
+end
 
 local function shown(webhook, args)
   return mask.webhook(webhook, args.show_secrets)
@@ -21,6 +28,7 @@ local function print_one(webhook, args)
     { "concurrency", webhook.concurrency and ("%d"):format(webhook.concurrency) },
     { "rate", webhook.rate and ("%g a second, %d at once"):format(webhook.rate.perSecond, webhook.rate.burst) },
     { "order", webhook.order }, { "on enable", webhook.on_enable }, { "script", webhook.script },
+    { "proxy", webhook.proxy }, { "tls", webhook.tls and tls.describe(webhook.tls) },
     { "models", webhook.models and table.concat(webhook.models, ", ") or "all" },
     { "secret", webhook.secret or "none: requests are not signed" },
     { "auth", webhook.auth and auth.describe(webhook.auth) },
@@ -36,6 +44,7 @@ local function print_one(webhook, args)
   table.sort(names)
   for _, name in ipairs(names) do lines[#lines + 1] = { "header", name .. ": " .. webhook.headers[name] } end
   output.fields(lines)
+  warn(webhook)
 end
 
 local function done(args, webhook, message, code)
@@ -61,6 +70,7 @@ function webhooks.list(hooks, args)
     }
   end
   output.table({ "ID", "NAME", "ENABLED", "SOURCE", "EVENTS", "URL" }, rows)
+  for _, webhook in ipairs(list) do warn(webhook) end
   return true
 end
 
@@ -80,13 +90,30 @@ local function headers_of(args)
   return list
 end
 
+-- "key=value" options to the field.
+local function tls_of(args)
+  if #args.tls == 0 then return args.no_tls and moonpost.null or nil end
+  local result = {}
+  for _, option in ipairs(args.tls) do
+    local key, value = option:match "^(%w+)=(.+)$"
+    if not key then return nil, ("--tls '%s': expected key=value, such as ca=ca.pem"):format(option), "EINVAL" end
+    if value == "true" or value == "false" then value = value == "true" end
+    result[key] = value
+  end
+  return result
+end
+
 local function fields_of(args)
   local headers, message, code = headers_of(args)
+  if message then return nil, message, code end
+  local verified
+  verified, message, code = tls_of(args)
   if message then return nil, message, code end
   if args.burst and not args.rate then return nil, "--burst: expected --rate as well", "EINVAL" end
   local fields = {
     name = args.name, url = args.url, headers = headers, concurrency = args.concurrency, order = args.order,
     on_enable = args.on_enable, secret = args.secret, signingKey = args.ed25519, script = args.script,
+    tls = verified, proxy = args.no_proxy and moonpost.null or args.proxy,
     rate = args.rate and { perSecond = args.rate, burst = args.burst },
   }
   if args.no_secret then fields.secret = false end
