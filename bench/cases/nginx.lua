@@ -12,6 +12,7 @@ return { webhooks = {
   store = "moonpost.db", log = { level = "error" }, limits = { inbox = 100000 },
   models = { address = { attributes = { street = { type = "string" }, city = { type = "string" }, notes = { type = "text", private = true },
     tags = { type = "json" }, zip = { type = "string" } } } },
+  network = { allow = { "127.0.0.0/8" } },
   delivery = { timeout = 600, maxConcurrency = 4096 },
   endpoints = { { name = "sink", url = "%s/a", events = { "entry.create" }, concurrency = 64 }%s },
 } }

@@ -19,11 +19,38 @@ mp_call *mp_call_new(mp_code (*run)(mp_engine *, mp_call *, mp_error *), mp_erro
   return call;
 }
 
+/* What this thread's calls do instead of waiting; NULL: they wait. */
+static _Thread_local mp_asking *asking;
+
+void mp_engine_ask(mp_asking *ask) {
+  asking = ask;
+}
+
+/* The call is the store thread's, or gone. */
+static mp_code ask(mp_engine *engine, mp_call *call, mp_error *err) {
+  mp_code code = mp_mailbox_claim(asking->mailbox, &call->mail, err);
+  int64_t ticket = 0;
+
+  call->mailbox = asking->mailbox;
+  if (code == MP_OK) {
+    ticket = call->mail->ticket;
+    code = mp_inbox_call(engine, call, 0, err);
+  }
+  if (code != MP_OK) {
+    mp_call_free(call);
+    return code;
+  }
+  asking->ticket = ticket;
+  return MP_OK;
+}
+
 mp_code mp_call_make_within(mp_engine *engine, mp_call *call, int64_t timeout_ms, mp_buf *out,
                             mp_error *err) {
   mp_error why = {0};
-  mp_code code = mp_inbox_call(engine, call, timeout_ms, &why);
+  mp_code code;
 
+  if (asking) return ask(engine, call, err);
+  code = mp_inbox_call(engine, call, timeout_ms, &why);
   if (err) *err = why;
   if (code == MP_ETIMEDOUT) return code; /* the store thread frees it */
   if (code == MP_OK && out) {

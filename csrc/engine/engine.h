@@ -66,7 +66,18 @@ mp_code mp_engine_wait(mp_engine *engine, int64_t timeout_ms, mp_error *err);
  * the number of the last one, "kept", how many of the latest there still are, and "reports". */
 mp_code mp_engine_reports(mp_engine *engine, int64_t after, mp_buf *out, mp_error *err);
 
-/* The calls below append a JSON value to out. Errors also as those of emit. */
+/* The calls below append a JSON value to out, once the store thread has made it. Errors also as
+ * those of emit. */
+
+typedef struct mp_asking {
+  mp_mailbox *mailbox;
+  int64_t ticket; /* set by a call that was handed over */
+} mp_asking;
+
+/* From now on this thread's calls do not wait: they hand themselves over, set the ticket, and
+ * return MP_OK with nothing in out; the answer will be in the mailbox. What needs no store thread
+ * answers at once, and sets no ticket. NULL: they wait again. */
+void mp_engine_ask(mp_asking *asking);
 
 /* The scripts that are loaded; reload: after loading all anew, and then what came of it:
  * {"loaded":[names],"failed":[{"script","error"}]}. One that cannot be loaded leaves its last good

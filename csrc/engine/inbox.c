@@ -26,34 +26,34 @@ static bool wait_done(mp_engine *e, const mp_ticket *ticket, int64_t timeout_ms)
   return true;
 }
 
-/* What is in the place of a result was not told: it is given back. */
+/* A mail that was not posted is given back. */
 static void free_emit(mp_emit *emit) {
   for (mp_node *n; (n = mp_list_pop(&emit->events)) != NULL;) {
     mp_event_unref(MP_CONTAINER(n, mp_event, node));
   }
-  if (emit->result) mp_mailbox_cancel(emit->mailbox, emit->result);
+  if (emit->mail) mp_mailbox_cancel(emit->mailbox, emit->mail);
   free(emit);
 }
 
 /* Frees emits that nobody waits for, after telling the hosts that want to hear of them: those of
  * one mailbox at once, so that it rings once. */
 static void tell_and_free(mp_list *emits) {
-  mp_list results = {0};
+  mp_list mails = {0};
   mp_mailbox *mailbox = NULL;
 
   for (mp_node *n; (n = mp_list_pop(emits)) != NULL;) {
     mp_emit *emit = MP_CONTAINER(n, mp_emit, node);
-    if (emit->result) {
-      if (results.head && emit->mailbox != mailbox) mp_mailbox_post(mailbox, &results);
+    if (emit->mail) {
+      if (mails.head && emit->mailbox != mailbox) mp_mailbox_post(mailbox, &mails);
       mailbox = emit->mailbox;
-      emit->result->existing = emit->existing;
-      emit->result->error = emit->ticket.error;
-      mp_list_push(&results, &emit->result->node);
-      emit->result = NULL;
+      emit->mail->existing = emit->existing;
+      emit->mail->error = emit->ticket.error;
+      mp_list_push(&mails, &emit->mail->node);
+      emit->mail = NULL;
     }
     free_emit(emit);
   }
-  if (results.head) mp_mailbox_post(mailbox, &results);
+  if (mails.head) mp_mailbox_post(mailbox, &mails);
 }
 
 void mp_emits_complete(mp_engine *engine, mp_list *emits, mp_code code, const mp_error *err) {
@@ -167,13 +167,13 @@ mp_code mp_engine_emit_later(mp_engine *engine, mp_list *events, mp_mailbox *mai
   if (!emit) return MP_ENOMEM;
   emit->ticket.abandoned = true;
   emit->mailbox = mailbox;
-  code = mp_mailbox_claim(mailbox, &emit->result, err);
+  code = mp_mailbox_claim(mailbox, &emit->mail, err);
   if (code != MP_OK) {
     if (code == MP_EAGAIN) atomic_fetch_add(&engine->rejected, 1);
     free_emit(emit);
     return code;
   }
-  *ticket = emit->result->ticket;
+  *ticket = emit->mail->ticket;
   return hand_over(engine, emit, err);
 }
 
@@ -181,13 +181,35 @@ void mp_call_free(mp_call *call) {
   if (!call) return;
   free(call->name);
   free(call->text);
+  if (call->mail) mp_mailbox_cancel(call->mailbox, call->mail);
   mp_buf_free(&call->out);
   free(call);
+}
+
+/* Nobody waits for the call. */
+static void post(mp_call *call, mp_code code, const mp_error *err) {
+  mp_mail *mail = call->mail;
+  mp_list mails = {0};
+
+  call->mail = NULL;
+  if (code != MP_OK) {
+    mail->error = *err;
+  } else { /* the answer goes over */
+    mail->answer = call->out;
+    mp_buf_init(&call->out, 0);
+  }
+  mp_list_push(&mails, &mail->node);
+  mp_mailbox_post(call->mailbox, &mails);
+  mp_call_free(call);
 }
 
 void mp_call_complete(mp_engine *engine, mp_call *call, mp_code code, const mp_error *err) {
   bool abandoned;
 
+  if (call->mail) {
+    post(call, code, err);
+    return;
+  }
   pthread_mutex_lock(&engine->lock);
   if (code != MP_OK) call->ticket.error = *err;
   call->ticket.done = true;
@@ -199,7 +221,7 @@ void mp_call_complete(mp_engine *engine, mp_call *call, mp_code code, const mp_e
 
 mp_code mp_inbox_call(mp_engine *engine, mp_call *call, int64_t timeout_ms, mp_error *err) {
   mp_code code = mp_engine_check(engine, err);
-  bool done;
+  bool waits = !call->mail, wake, done;
 
   if (code != MP_OK) return code;
   pthread_mutex_lock(&engine->lock);
@@ -208,7 +230,13 @@ mp_code mp_inbox_call(mp_engine *engine, mp_call *call, int64_t timeout_ms, mp_e
     return mp_fail(err, MP_ECLOSED, "closed");
   }
   mp_list_push(&engine->calls, &call->node);
-  if (mp_must_wake(engine)) mp_watch_ring(engine->watch);
+  wake = mp_must_wake(engine);
+  if (!waits) {
+    pthread_mutex_unlock(&engine->lock);
+    if (wake) mp_watch_ring(engine->watch);
+    return MP_OK;
+  }
+  if (wake) mp_watch_ring(engine->watch);
   done = wait_done(engine, &call->ticket, timeout_ms);
   call->ticket.abandoned = !done;
   pthread_mutex_unlock(&engine->lock);

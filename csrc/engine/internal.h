@@ -38,9 +38,9 @@ typedef struct mp_emit {
   int64_t handed_us; /* monotonic */
   size_t bytes;
   bool no_wait;
-  int64_t existing;       /* see mp_engine_emit */
-  mp_mailbox *mailbox;    /* where the result goes; NULL: nowhere */
-  mp_emit_result *result; /* its place there */
+  int64_t existing;    /* see mp_engine_emit */
+  mp_mailbox *mailbox; /* who is told, when mail is not NULL */
+  mp_mail *mail;
 } mp_emit;
 
 /* Anything else that a host asks of the store thread. */
@@ -65,6 +65,8 @@ typedef struct mp_call {
   size_t text_len;
   mp_delivery_filter filter;
   mp_buf out;
+  mp_mailbox *mailbox; /* who is told, when mail is not NULL: nobody waits then */
+  mp_mail *mail;
 } mp_call;
 
 typedef struct mp_script_thread mp_script_thread; /* script_thread.c */
@@ -204,7 +206,8 @@ static inline int64_t mp_engine_to_wall(const mp_engine *engine, int64_t store_m
 
 /* inbox.c */
 mp_code mp_engine_check(const mp_engine *engine, mp_error *err); /* MP_EFORK in another process */
-/* Waits for the call. On MP_ETIMEDOUT the call is no longer the host's; else the host frees it. */
+/* Waits for the call. On MP_ETIMEDOUT the call is no longer the host's; else the host frees it.
+ * With a mail nobody waits, and on MP_OK it is no longer the host's. */
 mp_code mp_inbox_call(mp_engine *engine, mp_call *call, int64_t timeout_ms, mp_error *err);
 void mp_call_free(mp_call *call);
 void mp_call_complete(mp_engine *engine, mp_call *call, mp_code code, const mp_error *err);

@@ -1,7 +1,7 @@
 /* Mailboxes. Host threads make and empty them, the store thread fills them.
  *
  * mailbox->lock is held shortly, and no other lock is taken under it (the engine's may be held when
- * it is taken). The host and each claimed place hold a reference, so that a result may come after
+ * it is taken). The host and each claimed place hold a reference, so that a mail may come after
  * its host has gone. */
 #include "engine/mailbox.h"
 
@@ -24,17 +24,17 @@
 struct mp_mailbox {
   mp_mailbox *next; /* of the engine's; engine->lock */
   pid_t pid;
-  size_t most; /* results claimed and not taken */
+  size_t most; /* mails claimed and not taken */
 
   pthread_mutex_t lock;
   int refs;
   size_t claimed;
   int64_t last_ticket;
-  mp_list results; /* of mp_emit_result */
-  bool closed;     /* the host has gone */
-  bool rung;       /* and nothing was taken since */
-  int bell;        /* an eventfd, or a connection; -1: none */
-  bool connected;  /* it is a connection */
+  mp_list mails;  /* of mp_mail */
+  bool closed;    /* the host has gone */
+  bool rung;      /* and nothing was taken since */
+  int bell;       /* an eventfd, or a connection; -1: none */
+  bool connected; /* it is a connection */
 
   /* host thread */
   int listener; /* -1: none */
@@ -46,9 +46,15 @@ static void close_fd(int *fd) {
   *fd = -1;
 }
 
-static void free_results(mp_list *results) {
-  for (mp_node *n; (n = mp_list_pop(results)) != NULL;)
-    free(MP_CONTAINER(n, mp_emit_result, node));
+void mp_mail_free(mp_mail *mail) {
+  if (!mail) return;
+  mp_buf_free(&mail->answer);
+  free(mail);
+}
+
+static void free_mails(mp_list *mails) {
+  for (mp_node *n; (n = mp_list_pop(mails)) != NULL;)
+    mp_mail_free(MP_CONTAINER(n, mp_mail, node));
 }
 
 mp_code mp_mailbox_new(mp_engine *engine, mp_mailbox **out, mp_error *err) {
@@ -92,7 +98,7 @@ static void unref(mp_mailbox *m, int refs) {
   pthread_mutex_unlock(&m->lock);
   if (!last) return;
   close_fd(&m->bell);
-  free_results(&m->results);
+  free_mails(&m->mails);
   pthread_mutex_destroy(&m->lock);
   free(m);
 }
@@ -114,37 +120,37 @@ void mp_mailbox_free(mp_mailbox *mailbox) {
   unref(mailbox, 1);
 }
 
-/* ---- results -------------------------------------------------------------------------------- */
+/* ---- mails -------------------------------------------------------------------------------- */
 
-mp_code mp_mailbox_claim(mp_mailbox *mailbox, mp_emit_result **out, mp_error *err) {
-  mp_emit_result *result = calloc(1, sizeof *result);
+mp_code mp_mailbox_claim(mp_mailbox *mailbox, mp_mail **out, mp_error *err) {
+  mp_mail *mail = calloc(1, sizeof *mail);
   bool full;
 
   *out = NULL;
   if (check_process(mailbox, err) != MP_OK) {
-    free(result);
+    free(mail);
     return MP_EFORK;
   }
-  if (!result) return mp_fail(err, MP_ENOMEM, "out of memory");
+  if (!mail) return mp_fail(err, MP_ENOMEM, "out of memory");
   pthread_mutex_lock(&mailbox->lock);
   full = mailbox->claimed >= mailbox->most;
   if (!full) {
     mailbox->claimed++;
     mailbox->refs++;
-    result->ticket = ++mailbox->last_ticket;
+    mail->ticket = ++mailbox->last_ticket;
+    mp_buf_init(&mail->answer, MP_BUF_NO_LIMIT);
   }
   pthread_mutex_unlock(&mailbox->lock);
   if (full) {
-    free(result);
-    return mp_fail(err, MP_EAGAIN, "%zu results of emits were not taken (hooks:poll)",
-                   mailbox->most);
+    free(mail);
+    return mp_fail(err, MP_EAGAIN, "%zu results were not taken (hooks:poll)", mailbox->most);
   }
-  *out = result;
+  *out = mail;
   return MP_OK;
 }
 
-void mp_mailbox_cancel(mp_mailbox *mailbox, mp_emit_result *result) {
-  free(result);
+void mp_mailbox_cancel(mp_mailbox *mailbox, mp_mail *mail) {
+  free(mail);
   pthread_mutex_lock(&mailbox->lock);
   mailbox->claimed--;
   unref(mailbox, 1);
@@ -163,13 +169,13 @@ static void ring(mp_mailbox *m) {
   }
 }
 
-void mp_mailbox_post(mp_mailbox *mailbox, mp_list *results) {
-  int count = (int)results->count;
+void mp_mailbox_post(mp_mailbox *mailbox, mp_list *mails) {
+  int count = (int)mails->count;
 
   pthread_mutex_lock(&mailbox->lock);
-  mp_list_append(&mailbox->results, results);
+  mp_list_append(&mailbox->mails, mails);
   if (mailbox->closed) {
-    free_results(&mailbox->results);
+    free_mails(&mailbox->mails);
   } else {
     ring(mailbox);
   }
@@ -187,13 +193,13 @@ void mp_mailboxes_ring(mp_engine *engine) {
     mp_mailbox_ring(m);
 }
 
-void mp_mailbox_take(mp_mailbox *mailbox, mp_list *results) {
+void mp_mailbox_take(mp_mailbox *mailbox, mp_list *mails) {
   uint64_t rings;
 
   if (check_process(mailbox, NULL) != MP_OK) return;
   pthread_mutex_lock(&mailbox->lock);
-  mailbox->claimed -= mailbox->results.count;
-  mp_list_append(results, &mailbox->results);
+  mailbox->claimed -= mailbox->mails.count;
+  mp_list_append(mails, &mailbox->mails);
   if (mailbox->rung && !mailbox->connected && mailbox->bell >= 0) {
     if (read(mailbox->bell, &rings, sizeof rings) < 0) rings = 0; /* the host has read it */
   }
@@ -210,7 +216,7 @@ static void hang(mp_mailbox *m, int bell, bool connected) {
   m->bell = bell;
   m->connected = connected;
   m->rung = false;
-  if (m->results.head) ring(m);
+  if (m->mails.head) ring(m);
   pthread_mutex_unlock(&m->lock);
 }
 

@@ -1,17 +1,18 @@
-/* A host's mailbox: what came of the emits that it does not wait for, and something to wait on in
- * an event loop of its own until there is any.
+/* A host's mailbox: what came of the emits and calls that it does not wait for, and something to
+ * wait on in an event loop of its own until there is any.
  *
- * Its host takes results on the thread that made it. The store thread puts them in, and rings once
+ * Its host takes mails on the thread that made it. The store thread puts them in, and rings once
  * until they are taken: an eventfd becomes readable, or one byte count (8 bytes) comes on a unix
  * socket, for a host whose loop knows sockets only. It rings for new reports (engine/report.h) as
- * well. Results stay here until they are taken; how many there can be is bounded, for an emit
- * claims the place of its result. */
+ * well. Mails stay here until they are taken; how many there can be is bounded, for each emit and
+ * call claims its mail's place beforehand. */
 #ifndef MP_ENGINE_MAILBOX_H
 #define MP_ENGINE_MAILBOX_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/list.h"
 
@@ -20,13 +21,16 @@ typedef struct mp_mailbox mp_mailbox;
 
 #define MP_MAILBOX_PATH 32 /* bytes of what mp_mailbox_listen answers, with the NUL */
 
-/* What came of one emit. */
-typedef struct mp_emit_result {
+/* What came of one emit, or of one call. */
+typedef struct mp_mail {
   mp_node node;
-  int64_t ticket;   /* as mp_engine_emit_later gave it */
+  int64_t ticket;   /* as mp_engine_emit_later or mp_engine_ask gave it */
   int64_t existing; /* as of mp_engine_emit */
-  mp_error error;   /* code MP_OK: it is on disk */
-} mp_emit_result;
+  mp_buf answer;    /* a call's */
+  mp_error error;   /* code MP_OK: it is on disk, or answered */
+} mp_mail;
+
+void mp_mail_free(mp_mail *mail); /* NULL-safe */
 
 /* For the engine's host. MP_ENOMEM. */
 mp_code mp_mailbox_new(mp_engine *engine, mp_mailbox **out, mp_error *err);
@@ -34,7 +38,7 @@ mp_code mp_mailbox_new(mp_engine *engine, mp_mailbox **out, mp_error *err);
 /* The engine's reports ring no more: before the host closes the engine. */
 void mp_mailbox_leave(mp_mailbox *mailbox, mp_engine *engine);
 
-/* The host's part of it; results that are still to come are freed as they come. NULL-safe. Does
+/* The host's part of it; mails that are still to come are freed as they come. NULL-safe. Does
  * nothing in a process that did not make it, as whose lock may be held for ever. */
 void mp_mailbox_free(mp_mailbox *mailbox);
 
@@ -49,17 +53,17 @@ mp_code mp_mailbox_listen(mp_mailbox *mailbox, const char *store, char path[MP_M
                           mp_error *err);
 mp_code mp_mailbox_accept(mp_mailbox *mailbox, mp_error *err);
 
-/* Moves what has come to the list (of mp_emit_result, the host's from now on); the next one rings.
+/* Moves what has come to the list (of mp_mail, the host's from now on); the next one rings.
  */
-void mp_mailbox_take(mp_mailbox *mailbox, mp_list *results);
+void mp_mailbox_take(mp_mailbox *mailbox, mp_list *mails);
 
 /* ---- for the engine ------------------------------------------------------------------------- */
 
-/* A result's place, and its ticket; MP_EAGAIN when too many were not taken. most: of these. Must
- * end in mp_mailbox_post or mp_mailbox_cancel. */
-mp_code mp_mailbox_claim(mp_mailbox *mailbox, mp_emit_result **out, mp_error *err);
-void mp_mailbox_cancel(mp_mailbox *mailbox, mp_emit_result *result);
-void mp_mailbox_post(mp_mailbox *mailbox, mp_list *results);
+/* A mail's place, and its ticket; MP_EAGAIN when too many were not taken. Must end in
+ * mp_mailbox_post or mp_mailbox_cancel. */
+mp_code mp_mailbox_claim(mp_mailbox *mailbox, mp_mail **out, mp_error *err);
+void mp_mailbox_cancel(mp_mailbox *mailbox, mp_mail *mail);
+void mp_mailbox_post(mp_mailbox *mailbox, mp_list *mails);
 void mp_mailbox_ring(mp_mailbox *mailbox);
 
 #endif

@@ -22,7 +22,7 @@ typedef struct mp_lua_handle {
   mp_list events;                  /* of mp_event: the emit under way. Those of one that raised an
                                       error go with the next, or with the handle */
   mp_mailbox *mailbox;             /* NULL until it is needed */
-  mp_list taken;                   /* of mp_emit_result: out of the mailbox, not yet told */
+  mp_list taken;                   /* of mp_mail: out of the mailbox, not yet told */
   unsigned warned[MP_WARNED_KEYS]; /* hashes of dropped keys that were warned of; 0: free */
   unsigned warned_count;
 } mp_lua_handle;
@@ -41,12 +41,12 @@ int mp_lua_emit_json(lua_State *L);
 
 void mp_lua_drop_events(mp_lua_handle *handle);
 
-/* mailbox.c: handle:take(), :fd(), :listen() and :accept() */
+/* mailbox.c: handle:take(), :fd(), :listen(), :accept() and :ask() */
 extern const luaL_Reg mp_lua_mailbox_methods[];
 
 /* The handle's mailbox, made when there is none. */
 mp_code mp_lua_mailbox(mp_lua_handle *handle, mp_error *err);
-/* Results that were taken, and what is still to come, are nobody's. */
+/* Mails that were taken, and what is still to come, are nobody's. */
 void mp_lua_drop_mailbox(mp_lua_handle *handle);
 
 /* The sanitizer's callback; arg is the handle. */

@@ -1,6 +1,6 @@
-/* The handle's mailbox: what came of emits that were not waited for. Host thread.
+/* The handle's mailbox: what came of emits and calls that were not waited for. Host thread.
  *
- * Results stay in the handle until they are on Lua's stack, so that one is not lost when Lua has no
+ * Mails stay in the handle until they are on Lua's stack, so that one is not lost when Lua has no
  * memory for it. They can be taken after close, too: it commits what was handed over. */
 #include <stdlib.h>
 
@@ -15,25 +15,28 @@ mp_code mp_lua_mailbox(mp_lua_handle *handle, mp_error *err) {
 
 void mp_lua_drop_mailbox(mp_lua_handle *handle) {
   for (mp_node *n; (n = mp_list_pop(&handle->taken)) != NULL;)
-    free(MP_CONTAINER(n, mp_emit_result, node));
+    mp_mail_free(MP_CONTAINER(n, mp_mail, node));
   mp_mailbox_free(handle->mailbox);
   handle->mailbox = NULL;
 }
 
-/* take() -> ticket, id | nil, message, code of the next result, or nothing. The id is that of an
- * event which already had the idempotency key; with a message the emit failed. */
+/* take() -> ticket, answer | nil, message, code of the next mail, or nothing. With a message the
+ * emit or call failed. The answer is a call's text, or the id of an event that had an emit's
+ * idempotency key already. */
 static int take(lua_State *L) {
   mp_lua_handle *h = mp_lua_check_handle(L, 1);
   char id[MP_EVENT_ID_SIZE];
-  const mp_emit_result *r;
+  const mp_mail *r;
 
   if (!h->taken.head && h->mailbox) mp_mailbox_take(h->mailbox, &h->taken);
   if (!h->taken.head) return 0;
-  r = MP_CONTAINER(h->taken.head, mp_emit_result, node);
+  r = MP_CONTAINER(h->taken.head, mp_mail, node);
   lua_pushnumber(L, (lua_Number)r->ticket);
   if (r->existing) {
     mp_event_id_format(r->existing, id);
     lua_pushstring(L, id);
+  } else if (r->answer.len > 0) {
+    lua_pushlstring(L, r->answer.data, r->answer.len);
   } else {
     lua_pushnil(L);
   }
@@ -44,7 +47,7 @@ static int take(lua_State *L) {
     lua_pushnil(L);
     lua_pushnil(L);
   }
-  free(MP_CONTAINER(mp_list_pop(&h->taken), mp_emit_result, node));
+  mp_mail_free(MP_CONTAINER(mp_list_pop(&h->taken), mp_mail, node));
   return 4;
 }
 
@@ -98,6 +101,44 @@ static int accept(lua_State *L) {
   return 1;
 }
 
+/* ask(name, ...) -> true and the ticket of handle:name(...), whose text take() will answer; or
+ * false and at once what that answers: a failure, or what needed no store thread. */
+static int ask(lua_State *L) {
+  mp_lua_handle *h = mp_lua_check_handle(L, 1);
+  mp_asking asking = {0};
+  mp_error err = {0};
+  mp_code code = mp_lua_open_engine(h, &err);
+  int status;
+
+  luaL_checkstring(L, 2);
+  if (code == MP_OK) code = mp_lua_mailbox(h, &err);
+  if (code != MP_OK) {
+    lua_pushboolean(L, 0);
+    return 1 + mp_lua_fail(L, &err);
+  }
+  lua_getmetatable(L, 1);
+  lua_getfield(L, -1, "__index");
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  lua_replace(L, 2);
+  lua_pop(L, 2); /* handle, function, arguments */
+  lua_pushvalue(L, 1);
+  lua_insert(L, 3);
+  asking.mailbox = h->mailbox;
+  mp_engine_ask(&asking);
+  status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+  mp_engine_ask(NULL);
+  if (status != 0) return lua_error(L);
+  if (!asking.ticket) {
+    lua_pushboolean(L, 0);
+    lua_insert(L, 2);
+    return lua_gettop(L) - 1;
+  }
+  lua_pushboolean(L, 1);
+  lua_pushnumber(L, (lua_Number)asking.ticket);
+  return 2;
+}
+
 const luaL_Reg mp_lua_mailbox_methods[] = {
-    {"take", take}, {"fd", fd}, {"listen", listen}, {"accept", accept}, {NULL, NULL},
+    {"take", take}, {"fd", fd}, {"listen", listen}, {"accept", accept}, {"ask", ask}, {NULL, NULL},
 };

@@ -34,8 +34,8 @@ static bool readable(int fd, int timeout_ms) {
 }
 
 /* Waits for so many results; answers the last one, and frees them. */
-static mp_emit_result take(mp_mailbox *m, int fd, size_t count) {
-  mp_emit_result last = {0};
+static mp_mail take(mp_mailbox *m, int fd, size_t count) {
+  mp_mail last = {0};
   size_t taken = 0;
 
   while (taken < count) {
@@ -43,8 +43,10 @@ static mp_emit_result take(mp_mailbox *m, int fd, size_t count) {
     assert_true(readable(fd, PATIENCE_MS));
     mp_mailbox_take(m, &list);
     for (mp_node *n; (n = mp_list_pop(&list)) != NULL; taken++) {
-      last = *MP_CONTAINER(n, mp_emit_result, node);
-      free(MP_CONTAINER(n, mp_emit_result, node));
+      mp_mail *mail = MP_CONTAINER(n, mp_mail, node);
+      last = *mail;
+      last.answer.data = NULL;
+      mp_mail_free(mail);
     }
   }
   assert_int_equal(taken, count);
@@ -55,7 +57,7 @@ static void results_come_by_their_tickets(void **state) {
   mp_engine *e = open_engine(1000);
   mp_mailbox *m = open_mailbox(e);
   mp_error err = {0};
-  mp_emit_result r;
+  mp_mail r;
   int64_t ticket = 0, first;
   int fd;
   (void)state;
@@ -78,6 +80,41 @@ static void results_come_by_their_tickets(void **state) {
   mp_mailbox_leave(m, e);
   assert_int_equal(mp_engine_close(e, 0, &err), MP_OK);
   mp_mailbox_free(m);
+}
+
+static void a_call_that_is_asked_is_answered_there(void **state) {
+  mp_engine *e = open_engine(1000);
+  mp_mailbox *m = open_mailbox(e);
+  mp_asking asking = {.mailbox = m};
+  mp_error err = {0};
+  mp_mail r;
+  mp_buf out;
+  int fd;
+  (void)state;
+
+  mp_buf_init(&out, MP_BUF_NO_LIMIT);
+  assert_int_equal(mp_mailbox_fd(m, &fd, &err), MP_OK);
+  mp_engine_ask(&asking);
+  assert_int_equal(mp_engine_webhooks(e, &out, &err), MP_OK);
+  assert_int_equal(out.len, 0);
+  r = take(m, fd, 1);
+  assert_int_equal(r.ticket, asking.ticket);
+  assert_int_equal(r.error.code, MP_OK);
+  assert_int_equal(r.answer.len, 2);
+  assert_int_equal(mp_engine_webhook(e, 7, &out, &err), MP_OK);
+  assert_int_equal(take(m, fd, 1).error.code, MP_ENOENT);
+  asking.ticket = 0;
+  assert_int_equal(mp_engine_reports(e, 0, &out, &err), MP_OK); /* at once */
+  assert_true(out.len > 0);
+  assert_int_equal(asking.ticket, 0);
+  for (int i = 0; i < 20; i++) /* close answers, or refuses, all of them */
+    assert_int_equal(mp_engine_stats(e, true, &out, &err), MP_OK);
+  mp_engine_ask(NULL);
+  mp_mailbox_leave(m, e);
+  assert_int_equal(mp_engine_close(e, 0, &err), MP_OK);
+  take(m, fd, 20);
+  mp_mailbox_free(m);
+  mp_buf_free(&out);
 }
 
 static void results_are_there_after_close(void **state) {
@@ -227,6 +264,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
       TEST(results_come_by_their_tickets),
+      TEST(a_call_that_is_asked_is_answered_there),
       TEST(results_are_there_after_close),
       TEST(results_of_a_host_that_has_gone_are_freed),
       TEST(results_that_nobody_takes_are_bounded),

@@ -65,15 +65,21 @@ function moonpost.open(source, options)
   if not engine then return nil, message, code end
   local self = {
     config = conf,
-    _engine = engine,
+    _schema = schema,
     _clock = options and options.clock,
+    _reports = reports.new(engine),
+    _results = results.new(engine),
   }
-  self.webhooks = webhooks.new(engine, conf, schema, self._clock)
+  return setmetatable(self, hooks_mt):_use(engine)
+end
+
+-- Has all calls go to this engine's handle, or to what stands for it.
+function hooks:_use(engine)
+  self._engine = engine
+  self.webhooks = webhooks.new(engine, self.config, self._schema, self._clock)
   self.deliveries = deliveries.new(engine)
   self.events = events.new(engine)
-  self._reports = reports.new(engine)
-  self._results = results.new(engine)
-  return setmetatable(self, hooks_mt)
+  return self
 end
 
 --- Emits an event. Returns when it is on disk, or with wait = false or done when it is handed over.

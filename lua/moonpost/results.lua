@@ -1,4 +1,5 @@
---- What came of emits that were not waited for, told to their callbacks. Callbacks run in poll, on the host's own thread.
+--- What came of emits and calls that were not waited for, told to their callbacks. Callbacks run in poll, on the host's own
+-- thread.
 local results = {}
 results.__index = results
 results.__name = "moonpost.results"
@@ -21,6 +22,18 @@ end
 
 function results:emit_json(done, text, options, created_ms)
   return keep(self, done, self._engine:emit_json(text, options, created_ms, true))
+end
+
+--- Calls a method of the engine's handle, and has done called with what it answers: a text, or nil, message, code.
+---@return boolean pending false: it was answered at once, with what follows; done is not called
+function results:ask(done, name, ...)
+  return self:_asked(done, self._engine:ask(name, ...))
+end
+
+function results:_asked(done, pending, ticket, ...)
+  if not pending then return false, ticket, ... end
+  self._pending[ticket] = { "", done }
+  return true
 end
 
 local function tell(pending, existing, message, code)
@@ -51,7 +64,7 @@ function results:close()
   self:poll()
   for ticket, pending in pairs(self._pending) do
     self._pending[ticket] = nil
-    pending[2](nil, "closed; the event may be stored yet", "ECLOSED")
+    pending[2](nil, "closed; it may be done yet", "ECLOSED")
   end
 end
 

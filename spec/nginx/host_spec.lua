@@ -3,12 +3,13 @@ local cjson = require "cjson"
 local hooks_support = require "spec.support.hooks"
 local moonpost = require "moonpost"
 local nginx = require "spec.support.nginx"
+local receivers = require "spec.support.receiver"
 local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 local CONFIG = [[
 return { webhooks = { store = "m.db", models = { address = { attributes = { city = { type = "string" } } } },
-  limits = { inbox = 1000 }, delivery = { retrySchedule = { 0.05 } } } }
+  network = { allow = { "127.0.0.0/8" } }, limits = { inbox = 1000 }, delivery = { retrySchedule = { 0.05 } } } }
 ]]
 
 local SERVER = [[
@@ -185,6 +186,25 @@ describe("moonpost in nginx #nginx", function()
     local status, body = server:get("/hooks/events", "-H", "Authorization: Bearer x", "-X", "POST", "-T", big)
     assert.equal(413, status)
     assert.equal("E2BIG", cjson.decode(body).code)
+  end)
+
+  it("serves others while a call waits for a receiver", function()
+    local receiver = receivers.start()
+    finally(function() receiver:stop() end)
+    start { config = (CONFIG:gsub("delivery = {", ('endpoints = {{ name = "a", url = "%s", events = { "*" } }}, delivery = { timeout = 30,')
+      :format(receiver:url "/hang"))) }
+    local socket, out = server.dir .. "/http.sock", server.dir .. "/trigger"
+    local pipe = assert(io.popen(("curl -s -X POST -H 'Authorization: Bearer x' --unix-socket %s %s >%s"):format(socket,
+      "http://moonpost/hooks/admin/webhooks/1/trigger", out), "w"))
+    assert(receiver:wait_for(1))
+    for _ = 1, 5 do assert.truthy(select(2, server:get "/content"):find "^evt_") end
+    local status, text = server:get("/hooks/admin/stats", "-H", "Authorization: Bearer x")
+    assert.equal(200, status)
+    assert.equal(5, cjson.decode(text).data.store.events)
+    assert.equal("", temp.read(out))
+    receiver:stop() -- the attempt ends
+    pipe:close()
+    assert.truthy(temp.read(out):find '"error":"reset"', temp.read(out))
   end)
 
   it("tells functions of hooks:on of reports without a poll", function()

@@ -43,7 +43,29 @@ local function emit(self, method, options, ...)
   return self._waiter:wait(method, ...)
 end
 
--- A moonpost.Hooks whose emit puts the light thread to sleep, and whose reports come by themselves.
+-- Methods of the engine's handle that do not wait, or that the waiter calls itself.
+local AT_ONCE = {
+  emit = true, emit_json = true, wait = true, reports = true, close = true, fd = true, take = true, listen = true, accept = true,
+  ask = true,
+}
+-- Seconds that a trigger may take: the longest timeout that a webhook can have, and what is around it.
+local TRIGGER = 660
+
+-- Stands for the handle: what waits lets the light thread sleep, where it may sleep.
+local function sleeping_engine(hooks, asking)
+  local engine = hooks._engine
+  return setmetatable({}, { __index = function(proxy, name)
+    local seconds = name == "trigger" and TRIGGER or hooks.config.limits.emitTimeout
+    local function method(_, ...)
+      if AT_ONCE[name] or not SLEEPS[ngx.get_phase()] then return engine[name](engine, ...) end
+      return asking:ask(name, seconds, ...)
+    end
+    proxy[name] = method
+    return method
+  end })
+end
+
+-- A moonpost.Hooks that puts the light thread to sleep, and whose reports come by themselves.
 local methods = {}
 
 function methods:emit(event, info, options)
@@ -65,9 +87,11 @@ function methods:on(pattern, fn)
 end
 
 local function sleeping(hooks)
-  return setmetatable({ _plain = hooks, _waiter = waiter.new(hooks) }, {
+  local asking = waiter.new(hooks)
+  local self = setmetatable({ _plain = hooks, _waiter = asking }, {
     __name = "moonpost.hooks", __index = function(_, key) return methods[key] or hooks[key] end,
   })
+  return self:_use(sleeping_engine(hooks, asking))
 end
 
 -- ---- starting ---------------------------------------------------------------------------------------
@@ -140,8 +164,9 @@ local function started_elsewhere()
   return tonumber(pid) == ngx.worker.pid() and path or nil
 end
 
---- The worker's moonpost. It is as moonpost.open answers it, but emit and emit_json let the light thread sleep instead of blocking the
--- worker, and functions of hooks:on are called without a poll. All other calls block the worker until the store answers.
+--- The worker's moonpost. It is as moonpost.open answers it, but calls let the light thread sleep instead of blocking the worker,
+-- and functions of hooks:on are called without a poll. In phases that cannot sleep calls other than emits block the worker; so does
+-- hooks:wait everywhere.
 ---@return moonpost.Hooks|nil
 ---@return string? message
 ---@return string? code ECLOSED: it did not start, or was stopped

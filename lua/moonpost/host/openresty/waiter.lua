@@ -1,4 +1,4 @@
---- Waiting for emits in nginx: the light thread that emits sleeps on a semaphore, and the worker goes on.
+--- Waiting for the engine in nginx: the light thread that emits or asks sleeps on a semaphore, and the worker goes on.
 --
 -- A reader, one light thread of a timer, sleeps on the socket that the engine rings and wakes them. It is there while anyone
 -- waits and a second longer, so that it keeps neither a worker that ends nor a Lua state (lua_code_cache off) for long. A reader
@@ -90,20 +90,44 @@ function waiter:_look()
   self:_read()
 end
 
--- Emits with a callback that runs once, whatever it does.
-function waiter:_emit(method, done, ...)
-  local results = self._hooks._results
+-- Begins what will call back once, whatever it does then.
+function waiter:_begin(done)
   self._waiting = self._waiting + 1
-  local id, message, code = results[method](results, function(...)
+  return function(...)
     self._waiting = self._waiting - 1
     return done(...)
-  end, ...)
-  if not id then
-    self._waiting = self._waiting - 1
-    return nil, message, code
   end
-  self:_read()
-  return id
+end
+
+-- After the hand-over; not begun: there was none, and no callback will come.
+function waiter:_begun(begun)
+  if begun then
+    self:_read()
+  else
+    self._waiting = self._waiting - 1
+  end
+  return begun
+end
+
+-- A callback, and a function that lets the light thread sleep until it was called, at most so long.
+local function sleep()
+  local signal = semaphore.new()
+  local answer
+  local function done(...)
+    answer = { ... }
+    signal:post()
+  end
+  return done, function(self, seconds, message)
+    local deadline = core.now() + seconds
+    while not answer do
+      local left = deadline - core.now()
+      if left <= 0 then return nil, message, "ETIMEDOUT" end
+      local reader = self._reader
+      if not signal:wait(math.min(left, reader and LOOK or LOOK_ALONE)) then self:_look() end
+    end
+    if answer[1] then return answer[1] end
+    return nil, answer[2], answer[3]
+  end
 end
 
 --- Emits, and has done called from a timer.
@@ -112,7 +136,10 @@ end
 ---@return string? message
 ---@return string? code
 function waiter:emit(method, done, ...)
-  return self:_emit(method, done, ...)
+  local results = self._hooks._results
+  local id, message, code = results[method](results, self:_begin(done), ...)
+  if self:_begun(id ~= nil) then return id end
+  return nil, message, code
 end
 
 --- Emits, and lets the light thread sleep until it is known what came of it.
@@ -121,22 +148,23 @@ end
 ---@return string? message
 ---@return string? code
 function waiter:wait(method, ...)
-  local signal = semaphore.new()
-  local answer
-  local id, message, code = self:_emit(method, function(...)
-    answer = { ... }
-    signal:post()
-  end, ...)
+  local done, wait = sleep()
+  local id, message, code = self:emit(method, done, ...)
   if not id then return nil, message, code end
-  local deadline = core.now() + self._hooks.config.limits.emitTimeout
-  while not answer do
-    local left = deadline - core.now()
-    if left <= 0 then return nil, "timeout: the store did not answer; the event may be stored yet", "ETIMEDOUT" end
-    local reader = self._reader
-    if not signal:wait(math.min(left, reader and LOOK or LOOK_ALONE)) then self:_look() end
-  end
-  if answer[1] then return answer[1] end
-  return nil, answer[2], answer[3]
+  return wait(self, self._hooks.config.limits.emitTimeout, "timeout: the store did not answer; the event may be stored yet")
+end
+
+--- Calls a method of the engine's handle, and lets the light thread sleep until it is answered.
+---@param name string
+---@param seconds number at most
+---@return string|nil text
+---@return string? message
+---@return string? code
+function waiter:ask(name, seconds, ...)
+  local done, wait = sleep()
+  local pending, answer, message, code = self._hooks._results:ask(self:_begin(done), name, ...)
+  if not self:_begun(pending) then return answer, message, code end
+  return wait(self, seconds, "timeout")
 end
 
 return waiter
