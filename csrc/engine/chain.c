@@ -89,7 +89,6 @@ static bool is(mp_span key, const char *name) {
 static mp_code sanitize(walk *w, const char *text, size_t len, mp_buf *out) {
   const mp_script_settings *s = &w->chain->settings->scripts;
   const mp_event_row *row = &w->delivery->event->row;
-  mp_code code = MP_OK;
   bool first = true;
   mp_span key, raw;
   mp_json j;
@@ -101,26 +100,22 @@ static mp_code sanitize(walk *w, const char *text, size_t len, mp_buf *out) {
   }
   mp_buf_add_char(out, '{');
   mp_json_begin_object(&j);
-  while (code == MP_OK && mp_json_next_key(&j, &key)) {
+  while (mp_json_next_key(&j, &key)) {
     const mp_json_frame *frame = &j.frames[j.depth - 1];
     bool media = is(key, "media"), entry = is(key, "entry");
     if (!first) mp_buf_add_char(out, ',');
     first = false;
     mp_buf_add(out, frame->key.data - 1, frame->key.len + 2);
     mp_buf_add_char(out, ':');
-    if (!mp_json_skip(&j, &raw)) break;
-    if (entry || media) {
-      code = mp_sanitize_json(s->schema, model_of(s->schema, row, media), &s->sanitize,
-                              entry ? "entry" : "media", raw.data, raw.len, out, &w->err);
-    } else {
+    if (entry || media)
+      mp_sanitize_value(s->schema, model_of(s->schema, row, media), &s->sanitize, &j, out);
+    else if (mp_json_skip(&j, &raw))
       mp_buf_add(out, raw.data, raw.len);
-    }
   }
   mp_buf_add_char(out, '}');
 out:
-  if (code == MP_OK) mp_json_end(&j);
+  mp_json_end(&j);
   mp_json_free(&j);
-  if (code != MP_OK) return code;
   if (j.failed) return w->err.code ? w->err.code : MP_EINVAL;
   return out->failed == MP_OK ? MP_OK : mp_fail(&w->err, out->failed, "out of memory");
 }

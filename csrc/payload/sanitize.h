@@ -87,4 +87,9 @@ mp_code mp_sanitize_json(const mp_schema *schema, const mp_model *model,
                          const mp_sanitize_options *options, const char *root, const char *text,
                          size_t len, mp_buf *out, mp_error *err);
 
+/* The same for the value that a reader stands before, which is read. False when the reader failed:
+ * what was written is of no use. Room is out's own affair. */
+bool mp_sanitize_value(const mp_schema *schema, const mp_model *model,
+                       const mp_sanitize_options *options, mp_json *reader, mp_buf *out);
+
 #endif
