@@ -1,5 +1,5 @@
 # The commands a person types. Each is one or two lines; what is longer stands in scripts/.
-.PHONY: deps build demo serve test crash bench bench-guard lint env format clean
+.PHONY: deps build demo serve test crash bench bench-guard interop lint env format clean
 .NOTPARALLEL:
 
 # The specs, the demo and the tools find their modules by themselves; the caller's Lua settings stay outside.
@@ -30,6 +30,10 @@ bench: deps
 bench-guard: deps
 	@scripts/bench-deps.sh valgrind
 	@scripts/bench-guard.sh
+
+# Signatures against six libraries of Standard Webhooks, both ways.
+interop: deps build
+	@scripts/interop.sh
 
 # The crash spec alone, with a summary: make crash N=1000
 crash: deps build
