@@ -21,7 +21,8 @@ function engine.report(result)
 end
 
 --- Opens an engine.
----@param job table store; concurrency, max_concurrency, events, inbox, ca, scripts (may be absent)
+---@param job table store; concurrency, max_concurrency, events, inbox, scripts, ca (may be absent). With ca it has a webhook for url, whose
+-- receiver's CA that is
 function engine.open(job)
   return assert(moonpost.open { webhooks = {
     store = job.store or ":memory:",
@@ -30,8 +31,9 @@ function engine.open(job)
     scripts = job.scripts,
     delivery = {
       concurrency = job.concurrency, maxConcurrency = job.max_concurrency, timeout = job.timeout,
-      ca = job.ca,
     },
+    -- Only the config names files anywhere.
+    endpoints = job.ca and { { name = "bench", url = job.url, events = { "entry.*" }, tls = { ca = job.ca } } } or nil,
     network = { allow = { "127.0.0.0/8" } },
     limits = { inbox = job.inbox, inboxBytes = job.inbox and 4294967296 or nil, emitTimeout = 120 },
     log = { level = "error" },

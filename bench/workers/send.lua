@@ -6,7 +6,7 @@ local fixture = require "bench.lib.fixture"
 
 local job = engine.job()
 local hooks = engine.open(job)
-local webhooks = engine.create_webhooks(hooks, job.url, job.webhooks, { script = job.script })
+local webhooks = job.ca and {} or engine.create_webhooks(hooks, job.url, job.webhooks, { script = job.script })
 local info = { model = "address", entry = fixture.entry(job.size) }
 local expected = job.count * job.webhooks
 
