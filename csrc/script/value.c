@@ -333,7 +333,56 @@ void mp_script_check_table(lua_State *L, int index) {
   mp_script_fill(L, index);
 }
 
+/* Pushes what the object's text has under the key, when that is no table; nil for what it has not.
+ */
+static bool push_scalar(source *x, mp_span wanted) {
+  mp_json *j = x->j;
+  mp_span key;
+  int keys;
+
+  must(x, mp_json_begin_object(j));
+  while (mp_json_next_key(j, &key)) {
+    mp_json_type type = mp_json_type_of(j);
+    bool table = type == MP_JSON_OBJECT || type == MP_JSON_ARRAY;
+    if (key.len == wanted.len && memcmp(key.data, wanted.data, key.len) == 0) {
+      if (!table) push_value(x, false);
+      return !table;
+    }
+    if (table)
+      j->at += length_of((mp_span){j->text + j->at, j->len - j->at}, &keys);
+    else
+      must(x, mp_json_skip(j, NULL));
+  }
+  must(x, true);
+  lua_pushnil(x->L);
+  return true;
+}
+
+/* The first look at an object finds the one value in the text, and leaves the table as it is:
+ * most scripts want no more of an entry. The second fills the table. A value that has an identity,
+ * a table, is never made twice. */
+static bool push_first(lua_State *L, double place) {
+  mp_span text, key;
+  int doc;
+  source x;
+  bool found;
+
+  if (place < MP_DOCS || place != (double)(int64_t)place) return false;
+  mp_sandbox_of(L)->looked = true;
+  lua_pushnumber(L, place + 0.5);
+  set_hidden(L, 1);
+  text = text_at(mp_sandbox_of(L), place, &doc);
+  x = begin(L, text, doc);
+  key.data = lua_tolstring(L, 2, &key.len);
+  found = push_scalar(&x, key);
+  mp_sandbox_charge_bytes(L, x.j->at);
+  end(&x);
+  return found;
+}
+
 static int lazy_index(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_type(L, 2) == LUA_TSTRING && push_first(L, place_of(L, 1))) return 1;
   lua_settop(L, 2);
   fill(L, 1);
   lua_rawget(L, 1);

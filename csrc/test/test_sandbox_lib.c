@@ -155,10 +155,8 @@ static void table_functions(void **state) {
       {"table.concat(table.move({ 1, 2, 3 }, 1, 3, 2), ',')", "1,1,2,3"},
       {"table.concat(table.move({ 1, 2 }, 1, 2, 1, {}), ',')", "1,2"},
       {"table.remove({}), table.remove({ 1, 2 }), table.remove({ 1, 2 }, 1)", "nil 2 1"},
-      {"pcall(table.insert, { 1 }, 5, 2)",
-       "false bad argument #2 to '?' (position out of bounds)"},
-      {"pcall(table.remove, { 1 }, 5)",
-       "false bad argument #2 to '?' (position out of bounds)"});
+      {"pcall(table.insert, { 1 }, 5, 2)", "false bad argument #2 to '?' (position out of bounds)"},
+      {"pcall(table.remove, { 1 }, 5)", "false bad argument #2 to '?' (position out of bounds)"});
   assert_makes(
       "local t = { 1, 2, 3 } table.insert(t, 4) table.insert(t, 1, 0) table.remove(t, 3) "
       "return table.concat(t, ',')",
