@@ -3,9 +3,11 @@
  * It takes what has come into the inbox, commits it in one transaction, hands leased deliveries to
  * the delivery thread, runs the hosts' calls, and sleeps until something comes or falls due. It
  * opens the store at its start and closes it at its end. */
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -34,8 +36,25 @@ static mp_code release_held(mp_engine *e, mp_error *err) {
   return code;
 }
 
+/* Whoever may write to the folder may put another file in the store's place. It is not refused: a
+ * container's volume is often so. */
+static void warn_of_folder(const mp_engine *e) {
+  char *copy = strdup(e->settings->store);
+  const char *folder = copy ? dirname(copy) : NULL;
+  struct stat st;
+
+  if (folder && strcmp(e->settings->store, ":memory:") != 0 && stat(folder, &st) == 0 &&
+      (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX)) {
+    mp_log(e->settings->log_level, MP_LOG_WARN,
+           "%s: everybody may write to its folder, and so put another store in its place",
+           e->settings->store);
+  }
+  free(copy);
+}
+
 static mp_code start(mp_engine *e, mp_error *err) {
   mp_code code = mp_store_open(e->settings->store, &e->store, err);
+  if (code == MP_OK) warn_of_folder(e);
   if (code == MP_OK) code = mp_secret_open(e->settings, e->store, &e->sealer, err);
   if (code == MP_OK) code = mp_upkeep_start(e, err);
   mp_registry_changed(e, MP_RELOAD_ALL);

@@ -68,6 +68,10 @@ static mp_code prepare_file(mp_sqlite *s, const char *location, mp_error *err) {
     return mp_fail(err, MP_EINVAL, "%s is a directory; a file was expected", location);
   }
   if (!S_ISREG(st.st_mode)) return mp_fail(err, MP_EINVAL, "%s is not a regular file", location);
+  if (st.st_mode & S_IWOTH) {
+    return mp_fail(err, MP_EINVAL, "%s may be written by everybody (mode %04o; expected 0600)",
+                   location, (unsigned)st.st_mode & 07777);
+  }
   /* Asked here, for SQLite calls a file of one byte empty. */
   return st.st_size > 0 && st.st_size < HEADER_SIZE ? mp_sqlite_damaged(s, err) : MP_OK;
 }

@@ -157,6 +157,17 @@ static void what_may_not_be_read_or_written_is_refused(void **state) {
   assert_int_equal(status, 0);
 }
 
+static void what_everybody_may_write_is_refused(void **state) {
+  fixture *f = *state;
+
+  make_store(f);
+  assert_int_equal(chmod(f->path, 0602), 0);
+  must_fail(f, MP_EINVAL, mp_store_open(f->path, &f->store, &f->err));
+  assert_non_null(strstr(f->err.message, "may be written by everybody (mode 0602"));
+  assert_int_equal(chmod(f->path, 0644), 0);
+  must(f, mp_store_open(f->path, &f->store, &f->err));
+}
+
 /* ---- what is made --------------------------------------------------------------------------- */
 
 static void a_new_store_is_for_its_owner_alone(void **state) {
@@ -484,6 +495,7 @@ int main(void) {
       OPEN_TEST(a_fifo_is_refused),
       OPEN_TEST(a_name_that_is_too_long_is_refused),
       OPEN_TEST(what_may_not_be_read_or_written_is_refused),
+      OPEN_TEST(what_everybody_may_write_is_refused),
       OPEN_TEST(a_new_store_is_for_its_owner_alone),
       OPEN_TEST(an_empty_file_is_a_new_store),
       OPEN_TEST(a_relative_name_is_a_name),

@@ -235,6 +235,21 @@ describe("the engine", function()
     assert(wait_until(30, function() return file_size() < before / 2 end))
   end)
 
+  it("warns of a folder that everybody may write to", function()
+    local folder = temp.dir()
+    local program = temp.write(folder .. "/open.lua", [[
+      assert(require("moonpost").open { webhooks = { store = arg[1] .. "/moonpost.db" } }):close()
+    ]])
+    for _, case in ipairs { { "0777", true }, { "1777", false }, { "0775", false } } do
+      assert.equal("", (shell.run(("chmod %s %s"):format(case[1], folder))))
+      local child = process.start { program = program, args = { folder } }
+      assert.equal(0, child:wait(20))
+      local warned = select(2, child:output()):find("everybody may write to its folder", 1, true) ~= nil
+      child:stop()
+      assert.equal(case[2], warned, case[1])
+    end
+  end)
+
   it("leaves no thread behind when it is garbage", function()
     local function leak()
       for _ = 1, 5 do
