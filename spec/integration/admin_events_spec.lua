@@ -90,6 +90,34 @@ describe("the HTTP API's events and deliveries", function()
     assert.equal("order-7", hooks.events:get(ids[1]).key)
   end)
 
+  it("has the requests carry the trace on that it came with", function()
+    local parent, state = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=1,b=2"
+    create { url = receiver:url "/trace", events = { "order.paid" } }
+    local function sent(headers)
+      headers.Authorization = "Bearer emit"
+      local status = handler:handle { method = "POST", path = "/events", headers = headers, body = '{"event":"order.paid"}' }
+      assert.equal(202, status)
+      assert(hooks:wait(20))
+      local last
+      for _, request in ipairs(assert(receiver:requests())) do
+        if request.path == "/trace" then last = request end
+      end
+      return { receivers.header(last, "traceparent") }, { receivers.header(last, "tracestate") }
+    end
+    local got, got_state = sent { traceparent = parent, tracestate = state }
+    assert.same({ { parent, 1 }, { state, 1 } }, { got, got_state })
+    for _, headers in ipairs {
+      { tracestate = state }, { traceparent = { parent, parent } }, { traceparent = parent:upper() }, { traceparent = parent .. "-x" },
+      { traceparent = "ff" .. parent:sub(3) }, { traceparent = "00-" .. ("0"):rep(32) .. parent:sub(36), tracestate = state },
+      { traceparent = parent:sub(1, 36) .. ("0"):rep(16) .. "-01" }, { traceparent = "" },
+    } do
+      got, got_state = sent(headers)
+      assert.same({ { nil, 0 }, { nil, 0 } }, { got, got_state })
+    end
+    got, got_state = sent { traceparent = parent, tracestate = ("a"):rep(513) }
+    assert.same({ { parent, 1 }, { nil, 0 } }, { got, got_state })
+  end)
+
   it("says what is wrong with which event, and what was taken in before", function()
     local function mistake(body, expected, message, options)
       local status, _, answer = emit(body, options)

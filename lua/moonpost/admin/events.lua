@@ -12,6 +12,9 @@ events.MAX_EVENTS, events.BODY_FACTOR = 1000, 8
 
 local NDJSON = "application/x-ndjson"
 
+-- Bytes of a tracestate that is passed on.
+local MAX_TRACESTATE = 512
+
 local function same(event)
   return event
 end
@@ -93,9 +96,19 @@ local function too_long(list, most)
   end
 end
 
+-- All zeros name no trace and no span, and ff is no version. A tracestate alone says nothing.
+local function trace_of(header)
+  local parent, state = header.traceparent, header.tracestate
+  if not parent or parent:find "^ff" or parent:find "^..%-0+%-" or parent:find "%-0+%-..$" then return nil end
+  return { traceparent = parent, tracestate = state and #state <= MAX_TRACESTATE and state or nil }
+end
+
 local function emit_options(context, number)
   local key = context.header["Idempotency-Key"]
-  return { key = context.query.key, idempotency_key = key and number and ("%s:%d"):format(key, number) or key }
+  return {
+    key = context.query.key, idempotency_key = key and number and ("%s:%d"):format(key, number) or key,
+    headers = trace_of(context.header),
+  }
 end
 
 -- Emits one after another: each is on disk when it is answered, and what was taken in before a failure stays.

@@ -8,6 +8,7 @@ local parameters = {}
 ---@field place "path"|"query"|"header"
 ---@field schema table JSON Schema (string, integer, boolean; enum, minimum, maximum, minLength, maxLength, pattern)
 ---@field match string? the schema's pattern as Lua's
+---@field lenient boolean? of a header field: one that is not what it may be counts as none
 ---@field description string
 
 local WHOLE = "a whole number between %d and %d"
@@ -86,8 +87,9 @@ function parameters.header(route, request)
     local text = parameter.place == "header" and request.headers[lower]
     if text then
       local value, expected = parameters.read(parameter, text)
-      if value == nil or request.repeated[lower] then
-        return nil, ("%s: expected %s, got %s"):format(parameter.name, expected or "one",
+      if request.repeated[lower] then value, expected = nil, "one" end
+      if value == nil and not parameter.lenient then
+        return nil, ("%s: expected %s, got %s"):format(parameter.name, expected,
           request.repeated[lower] and "several" or "'" .. shown(text) .. "'")
       end
       values[parameter.name] = value

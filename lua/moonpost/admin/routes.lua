@@ -18,8 +18,19 @@ local DELIVERY_ID = {
 local EVENT_MATCH = "^evt_[0-7]" .. ("[0-9a-hjkmnp-tv-z]"):rep(12) .. "$"
 local DELIVERY_MATCH = "^dlv_[0-7]" .. ("[0-9a-hjkmnp-tv-z]"):rep(12) .. "%-[1-9]%d*$"
 
+-- A traceparent (https://www.w3.org/TR/trace-context/).
+local HEX = "[0-9a-f]"
+local TRACE_MATCH = ("^%s%%-%s%%-%s%%-%s$"):format(HEX:rep(2), HEX:rep(32), HEX:rep(16), HEX:rep(2))
+
 local function parameter(place, name, schema, description, match)
   return { place = place, name = name, schema = schema, description = description, match = match }
+end
+
+-- Any text is allowed, and what is not of use is passed over: so the schema has no pattern.
+local function lenient(name, description, match, example)
+  local result = parameter("header", name, { type = "string", examples = { example } }, description, match)
+  result.lenient = true
+  return result
 end
 
 local WEBHOOK = parameter("path", "id", WEBHOOK_ID, "The webhook's id.")
@@ -166,6 +177,9 @@ local function routes_of(config)
         type = "string", minLength = 1, maxLength = 200, pattern = "^[!-~]+$", examples = { "import-7" },
       }, "The same key within 24 hours stores nothing again, and answers the first ids. Of a list, each event has its own.",
         "^[!-~]+$"),
+      lenient("traceparent", "The trace that the events belong to (W3C Trace Context); their requests carry it on. One that is not valid "
+        .. "counts as none.", TRACE_MATCH, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+      lenient("tracestate", "What goes with the traceparent.", "^[ -~]+$", "vendor=1"),
     },
     body = {
       types = { JSON, NDJSON }, schemas = { "NewEvents", "EventLines" },
