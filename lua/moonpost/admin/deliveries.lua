@@ -62,7 +62,7 @@ end
 local REPLAY = {
   webhook_id = { body.webhook_id, "the id of a webhook" },
   since = { function(value) return type(value) == "string" or type(value) == "number" end, "a time" },
-  state = { function(value) return value == "dead" or value == "all" end, '"dead" or "all"' },
+  state = { function(value) return value == "dead" or value == "held" or value == "all" end, '"dead", "held" or "all"' },
   limit = {
     function(value) return type(value) == "number" and value == math.floor(value) and value >= 1 and value <= MAX_REPLAY end,
     ("a whole number between 1 and %d"):format(MAX_REPLAY),

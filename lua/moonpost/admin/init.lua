@@ -51,7 +51,7 @@ function admin.new(hooks, options)
   function handler._description()
     description = description or openapi.text(routes, {
       version = options.version or require "moonpost"._VERSION, event_types = hooks.webhooks:event_types(),
-      models = hooks.config.schema_list, max_events = events.MAX_EVENTS,
+      models = hooks.config.schema_list, scripts = hooks.config.scripts ~= nil, max_events = events.MAX_EVENTS,
     })
     return description
   end

@@ -152,8 +152,9 @@ local function webhook_fields(context, null)
         description = "Of the receiver's public key; several with ; between." },
     }, nil, { additionalProperties = false,})),
     proxy = nullable { type = "string", pattern = "^(https?|socks5h?)://[A-Za-z]([A-Za-z0-9.-]{0,50}[A-Za-z0-9])?(:[1-9][0-9]{0,3})?$" },
-    script = nullable { type = "string", maxLength = 100, pattern = "^[A-Za-z0-9_-]+$",
-      description = "The name of a file in webhooks.scripts, without .lua." },
+    script = context.scripts and nullable { type = "string", maxLength = 100, pattern = "^[A-Za-z0-9_-]+$",
+      description = "The name of a file in webhooks.scripts, without .lua." }
+      or { type = "null", description = "The config has no webhooks.scripts." },
   }
 end
 
