@@ -30,7 +30,7 @@ static void add_store_counts(mp_engine *e, const mp_store_counts *counts, mp_buf
   mp_answer_flag(out, "adds_up", adds_up(counts));
   mp_buf_add_char(out, '}');
   if (!adds_up(counts)) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "the store's counts do not add up: %.*s",
+    mp_log(e->settings->log, MP_LOG_ERROR, "store.counts", "the store's counts do not add up: %.*s",
            (int)out->len, out->data);
   }
 }

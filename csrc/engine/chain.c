@@ -248,8 +248,8 @@ static void count_failure(walk *w, mp_script_slot *slot, mp_code code) {
   free(slot->failure);
   slot->failure = strdup(w->err.message);
   if (slot->failures++ == 0) { /* the others in a row are in their deliveries */
-    mp_log(w->chain->settings->log_level, MP_LOG_WARN, "script %s failed of %s: %s", slot->name,
-           w->id, w->err.message);
+    mp_log(w->chain->settings->log, MP_LOG_WARN, "script.failed", "script %s failed of %s: %s",
+           slot->name, w->id, w->err.message);
   }
   if (slot->failures == MP_SCRIPT_PAUSE) {
     slot->paused = true;

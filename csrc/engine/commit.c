@@ -197,7 +197,8 @@ static void settle(mp_engine *e, mp_batch *b) {
   atomic_fetch_add(&e->accepted, b->events);
   if (b->reload) mp_registry_changed(e, MP_RELOAD_CHANGED);
   if (mp_registry_reload(e, &err) != MP_OK) { /* the next transaction reads them first */
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "reading the webhooks: %s", err.message);
+    mp_log(e->settings->log, MP_LOG_ERROR, "store.webhooks", "reading the webhooks: %s",
+           err.message);
   }
   mp_reports_keep(e, &b->reports);
   mp_lease_hand(e, &b->leased);
@@ -243,11 +244,11 @@ static void note_failure(mp_engine *e, mp_half *half, mp_code code, const mp_err
   half->failing = code != MP_OK;
   half->retry_at = code != MP_OK ? mp_mono_ms() + RETRY_MS : 0;
   if (half->failing && !was_failing) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "the store failed, trying again: %s",
+    mp_log(e->settings->log, MP_LOG_ERROR, "store.failing", "the store failed, trying again: %s",
            err->message);
   }
   if (was_failing && !e->under_way.failing && !e->emitting.failing) {
-    mp_log(e->settings->log_level, MP_LOG_WARN, "the store works again");
+    mp_log(e->settings->log, MP_LOG_WARN, "store.recovered", "the store works again");
   }
 }
 

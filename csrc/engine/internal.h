@@ -287,6 +287,8 @@ mp_code mp_report_add(mp_engine *engine, mp_batch *batch, mp_report_kind kind,
                       const mp_delivery *delivery, const char *reason, mp_error *err);
 void mp_reports_keep(mp_engine *engine, mp_list *reports);
 void mp_reports_free(mp_list *reports);
+/* After the commit: logs what became of a delivery. */
+void mp_report_log(const mp_engine *engine, const mp_delivery *delivery);
 
 /* registry.c: webhooks and lanes, store thread */
 mp_code mp_registry_sync(mp_engine *engine, mp_error *err);

@@ -33,6 +33,7 @@ struct mp_mailbox {
   mp_list mails;  /* of mp_mail */
   bool closed;    /* the host has gone */
   bool rung;      /* and nothing was taken since */
+  bool unheard;   /* it was to be rung, and there was no bell */
   int bell;       /* an eventfd, or a connection; -1: none */
   bool connected; /* it is a connection */
 
@@ -160,6 +161,7 @@ void mp_mailbox_cancel(mp_mailbox *mailbox, mp_mail *mail) {
 static void ring(mp_mailbox *m) {
   uint64_t one = 1;
 
+  if (m->bell < 0) m->unheard = true;
   if (m->rung || m->bell < 0) return;
   m->rung = true;
   if (m->connected) {
@@ -203,7 +205,7 @@ void mp_mailbox_take(mp_mailbox *mailbox, mp_list *mails) {
   if (mailbox->rung && !mailbox->connected && mailbox->bell >= 0) {
     if (read(mailbox->bell, &rings, sizeof rings) < 0) rings = 0; /* the host has read it */
   }
-  mailbox->rung = false;
+  mailbox->rung = mailbox->unheard = false;
   pthread_mutex_unlock(&mailbox->lock);
 }
 
@@ -211,12 +213,15 @@ void mp_mailbox_take(mp_mailbox *mailbox, mp_list *mails) {
 
 /* What came before there was a bell rings it. Takes the descriptor. */
 static void hang(mp_mailbox *m, int bell, bool connected) {
+  bool due;
+
   pthread_mutex_lock(&m->lock);
+  due = m->rung || m->unheard;
   close_fd(&m->bell);
   m->bell = bell;
   m->connected = connected;
-  m->rung = false;
-  if (m->mails.head) ring(m);
+  m->rung = m->unheard = false;
+  if (due) ring(m);
   pthread_mutex_unlock(&m->lock);
 }
 

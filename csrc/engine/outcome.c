@@ -187,6 +187,7 @@ void mp_outcomes_settle(mp_engine *engine) {
   for (mp_node *n; (n = mp_list_pop(&e->taken_finished)) != NULL;) {
     mp_delivery *d = MP_CONTAINER(n, mp_delivery, node);
     count(e, d);
+    if (d->applied) mp_report_log(e, d);
     mp_lease_end(e, d);
     settle_lane(d->lane, d);
     mp_delivery_free(d);

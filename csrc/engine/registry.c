@@ -160,7 +160,7 @@ static mp_code use_row(mp_engine *e, mp_lane *lane, const mp_webhook_row *stored
   code = mp_webhook_new(e->settings, &row, &webhook, err);
   if (code != MP_OK) return code;
   if (webhook->tls.insecure && (!lane->webhook || !lane->webhook->tls.insecure)) {
-    mp_log(e->settings->log_level, MP_LOG_WARN,
+    mp_log(e->settings->log, MP_LOG_WARN, "webhook.insecure",
            "webhook %lld ('%s') sends to whoever answers: its tls.insecure switches verification "
            "off",
            (long long)row.id, row.name);
@@ -187,8 +187,8 @@ static mp_code load_row(void *arg, const mp_webhook_row *row, mp_error *err) {
   code = use_row(e, lane, row, &why);
   if (code == MP_ENOMEM) return mp_fail(err, code, "%s", why.message); /* the row is not at fault */
   if (code != MP_OK) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "webhook %lld is not used: %s", (long long)row->id,
-           why.message);
+    mp_log(e->settings->log, MP_LOG_ERROR, "webhook.not_used", "webhook %lld is not used: %s",
+           (long long)row->id, why.message);
     lane->seen = false;
   }
   return MP_OK;

@@ -27,6 +27,25 @@ bool mp_report_is(const char *type) {
 
 /* ---- the text ------------------------------------------------------------------------------- */
 
+static void add_webhook(mp_buf *out, const mp_delivery *d) {
+  if (d->lane->webhook_id == MP_ROUTING) return;
+  mp_buf_add_str(out, ",\"webhook\":{");
+  mp_answer_id(out, "id", d->lane->webhook_id);
+  mp_answer_string(out, "name", d->webhook->name);
+  mp_buf_add_char(out, '}');
+}
+
+/* attempts: with the one that the report is about. */
+static void add_delivery(mp_buf *out, const mp_delivery *d, int attempts) {
+  mp_buf_add_str(out, ",\"delivery\":{");
+  mp_answer_delivery_id(out, "id", d->event->row.id, d->lane->webhook_id);
+  mp_answer_event_id(out, "event_id", d->event->row.id);
+  mp_answer_string(out, "event", d->event->row.type);
+  mp_answer_string(out, "model", d->event->row.model);
+  mp_answer_number(out, "attempts", attempts);
+  mp_buf_add_char(out, '}');
+}
+
 static void add_failure(mp_buf *out, const mp_attempt *attempt) {
   mp_answer_string(out, "class", attempt->error_class);
   if (attempt->status) mp_answer_number(out, "status", attempt->status);
@@ -39,21 +58,8 @@ static void add_text(mp_buf *out, mp_report_kind kind, const mp_delivery *d, con
   mp_answer_string(out, "event", mp_report_types[kind]);
   mp_answer_time(out, "created_at", wall_ms);
   if (kind == MP_REPORT_PAUSED) mp_answer_string(out, "script", d->scripted->paused);
-  if (d->lane->webhook_id != MP_ROUTING) {
-    mp_buf_add_str(out, ",\"webhook\":{");
-    mp_answer_id(out, "id", d->lane->webhook_id);
-    mp_answer_string(out, "name", d->webhook->name);
-    mp_buf_add_char(out, '}');
-  }
-  if (kind == MP_REPORT_DEAD) {
-    mp_buf_add_str(out, ",\"delivery\":{");
-    mp_answer_delivery_id(out, "id", d->event->row.id, d->lane->webhook_id);
-    mp_answer_event_id(out, "event_id", d->event->row.id);
-    mp_answer_string(out, "event", d->event->row.type);
-    mp_answer_string(out, "model", d->event->row.model);
-    mp_answer_number(out, "attempts", d->attempts + 1);
-    mp_buf_add_char(out, '}');
-  }
+  add_webhook(out, d);
+  if (kind == MP_REPORT_DEAD) add_delivery(out, d, d->attempts + 1);
   mp_answer_string(out, "reason", reason);
   if (kind != MP_REPORT_RECOVERED) add_failure(out, &d->attempt);
   mp_buf_add_char(out, '}');
@@ -115,6 +121,65 @@ mp_code mp_report_add(mp_engine *engine, mp_batch *batch, mp_report_kind kind,
   return send(engine, batch, report, delivery->lane, wall_ms, err);
 }
 
+/* ---- in the log ----------------------------------------------------------------------------- */
+
+static void log_report(const mp_engine *e, const mp_report *report) {
+  mp_log_level level = report->kind == MP_REPORT_RECOVERED ? MP_LOG_INFO : MP_LOG_WARN;
+  mp_log_object(e->settings->log, level, mp_report_types[report->kind], report->text,
+                strlen(report->text));
+}
+
+typedef struct ending {
+  mp_log_level level;
+  const char *event;
+} ending;
+
+/* A dead one has a report that is logged, unless it is the delivery of one. */
+static ending ending_of(const mp_delivery *d) {
+  switch (d->state) {
+    case MP_DELIVERED:
+      return (ending){MP_LOG_DEBUG, "delivery.delivered"};
+    case MP_FILTERED:
+      return (ending){MP_LOG_DEBUG, "delivery.filtered"};
+    case MP_HELD:
+      return (ending){MP_LOG_INFO, "delivery.held"};
+    case MP_WAITING:
+      if (d->attempted) return (ending){MP_LOG_INFO, "delivery.failed"};
+      break;
+    case MP_DEAD:
+      if (mp_report_is(d->event->row.type)) {
+        return (ending){MP_LOG_WARN, mp_report_types[MP_REPORT_DEAD]};
+      }
+      break;
+    default:
+      break;
+  }
+  return (ending){MP_LOG_OFF, NULL};
+}
+
+void mp_report_log(const mp_engine *engine, const mp_delivery *delivery) {
+  const mp_delivery *d = delivery;
+  ending end = ending_of(d);
+  mp_buf text;
+
+  if (!end.event || !mp_log_wants(engine->settings->log, end.level)) return;
+  mp_buf_init(&text, MAX_TEXT);
+  mp_buf_add_char(&text, '{');
+  mp_answer_string(&text, "event", end.event);
+  add_webhook(&text, d);
+  add_delivery(&text, d, d->attempts + d->attempted);
+  add_failure(&text, &d->attempt);
+  if (d->attempted) mp_answer_number(&text, "duration_us", d->attempt.duration_us);
+  if (d->state == MP_WAITING) {
+    mp_answer_time(&text, "due_at", mp_engine_to_wall(engine, d->due_ms));
+  }
+  mp_buf_add_char(&text, '}');
+  if (text.failed == MP_OK) {
+    mp_log_object(engine->settings->log, end.level, end.event, text.data, text.len);
+  }
+  mp_buf_free(&text);
+}
+
 /* ---- for hosts ------------------------------------------------------------------------------ */
 
 void mp_reports_free(mp_list *reports) {
@@ -126,11 +191,8 @@ void mp_reports_keep(mp_engine *engine, mp_list *reports) {
   mp_list old = {0};
 
   if (!reports->head) return;
-  for (mp_node *n = reports->head; n; n = n->next) {
-    const mp_report *r = MP_CONTAINER(n, mp_report, node);
-    mp_log(engine->settings->log_level, r->kind == MP_REPORT_DEAD ? MP_LOG_INFO : MP_LOG_WARN, "%s",
-           r->text);
-  }
+  for (mp_node *n = reports->head; n; n = n->next)
+    log_report(engine, MP_CONTAINER(n, mp_report, node));
   pthread_mutex_lock(&engine->lock);
   for (mp_node *n; (n = mp_list_pop(reports)) != NULL;) {
     MP_CONTAINER(n, mp_report, node)->number = ++engine->report_count;

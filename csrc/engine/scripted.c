@@ -110,7 +110,7 @@ static mp_code end_routing(mp_engine *e, mp_batch *b, mp_delivery *d, mp_error *
     char id[MP_EVENT_ID_SIZE];
     mp_event_id_format(d->event->row.id, id);
     if (!b->told) { /* no listing has it: it is for no webhook yet */
-      mp_log(e->settings->log_level, MP_LOG_WARN, "%s is held: %s", id, why.message);
+      mp_log(e->settings->log, MP_LOG_WARN, "event.held", "%s is held: %s", id, why.message);
     }
     b->told = true;
     return hold(e, b, d, &why, err);
@@ -185,6 +185,7 @@ void mp_scripted_settle(mp_engine *engine) {
     if (d->applied) {
       d->lane->counts.filtered += d->state == MP_FILTERED;
       d->lane->counts.held += d->state == MP_HELD;
+      mp_report_log(e, d);
     }
     mp_lease_end(e, d);
     mp_delivery_free(d);

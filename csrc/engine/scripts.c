@@ -66,7 +66,7 @@ static mp_script_slot *add_slot(mp_scripts *s, const char *name, bool global, mp
 
 static void on_log(void *arg, int level, const char *script, const char *line) {
   const mp_settings *settings = arg;
-  mp_log(settings->log_level, (mp_log_level)level, "script %s: %s", script, line);
+  mp_log(settings->log, (mp_log_level)level, "script.log", "script %s: %s", script, line);
 }
 
 static void keep_error(mp_script_slot *slot, const mp_error *why) {
@@ -250,8 +250,8 @@ void mp_scripts_reload(mp_scripts *scripts, bool all, mp_list *news, mp_buf *out
       add_loaded(&loaded, slot);
     } else {
       add_failed(&failed, slot);
-      mp_log(c->settings->log_level, MP_LOG_ERROR, "script %s is not loaded: %s%s", slot->name,
-             err.message, slot->script ? "; its last good version stays" : "");
+      mp_log(c->settings->log, MP_LOG_ERROR, "script.not_loaded", "script %s is not loaded: %s%s",
+             slot->name, err.message, slot->script ? "; its last good version stays" : "");
     }
   }
   if (out) {

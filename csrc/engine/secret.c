@@ -79,8 +79,8 @@ static mp_code finish_rekeying(const mp_settings *s, const char *seal, mp_sealer
   if (asprintf(&beside.key_file, "%s" MP_NEW_KEY_SUFFIX, s->key_file) < 0) return code;
   code = open_with(&beside, seal, out, &why);
   if (code == MP_OK && rename(beside.key_file, s->key_file) != 0) {
-    mp_log(s->log_level, MP_LOG_WARN, "the store's key stays in %s: it cannot be moved to %s",
-           beside.key_file, s->key_file);
+    mp_log(s->log, MP_LOG_WARN, "key.not_moved",
+           "the store's key stays in %s: it cannot be moved to %s", beside.key_file, s->key_file);
   }
   free(beside.key_file);
   return code;

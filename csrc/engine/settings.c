@@ -34,6 +34,7 @@ void mp_settings_free(mp_settings *settings) {
   free(settings->retry_ms);
   mp_netguard_free(settings->guard);
   free(settings->proxy);
+  mp_logger_free(settings->log);
   free(settings->user_agent);
   free(settings);
 }

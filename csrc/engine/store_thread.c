@@ -45,7 +45,7 @@ static void warn_of_folder(const mp_engine *e) {
 
   if (folder && strcmp(e->settings->store, ":memory:") != 0 && stat(folder, &st) == 0 &&
       (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX)) {
-    mp_log(e->settings->log_level, MP_LOG_WARN,
+    mp_log(e->settings->log, MP_LOG_WARN, "store.open_to_all",
            "%s: everybody may write to its folder, and so put another store in its place",
            e->settings->store);
   }
@@ -283,7 +283,7 @@ static void end(mp_engine *e) {
     give_back(e, n); /* nobody is there to send them */
   if (e->taken_emits.head || e->taken_finished.head) mp_commit_batch(e, false);
   if (e->taken_emits.head) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR,
+    mp_log(e->settings->log, MP_LOG_ERROR, "emits.lost",
            "%zu emits that nobody waited for were lost: the store failed until close",
            e->taken_emits.count);
     mp_emits_complete(e, &e->taken_emits, MP_ECLOSED, &closed);
@@ -296,7 +296,7 @@ static void end(mp_engine *e) {
   mp_list_append(&e->waiters, &calls);
   tell_waiters(e, MP_ECLOSED, &closed);
   if (mp_upkeep_leave(e, &err) != MP_OK) {
-    mp_log(e->settings->log_level, MP_LOG_ERROR, "leaving the store: %s", err.message);
+    mp_log(e->settings->log, MP_LOG_ERROR, "store.upkeep", "leaving the store: %s", err.message);
   }
 }
 

@@ -45,8 +45,8 @@ static mp_code reap(mp_engine *e, mp_error *err) {
   mp_host_name(host);
   code = mp_store_engine_reap(e->store, e->id, host, mp_engine_now(e), stale_ms(e), &released, err);
   if (code == MP_OK && released > 0) {
-    mp_log(e->settings->log_level, MP_LOG_INFO, "took over %lld deliveries of an engine that died",
-           (long long)released);
+    mp_log(e->settings->log, MP_LOG_INFO, "engine.took_over",
+           "took over %lld deliveries of an engine that died", (long long)released);
     for (size_t i = 0; i < e->lanes.count; i++)
       e->lanes.items[i]->next_due_ms = 0;
   }
@@ -100,7 +100,8 @@ static mp_code rejoin(mp_engine *e, mp_error *err) {
   int64_t id = e->id;
   mp_code code;
 
-  mp_log(e->settings->log_level, MP_LOG_WARN, "taken for dead by another engine; joining anew");
+  mp_log(e->settings->log, MP_LOG_WARN, "engine.rejoined",
+         "taken for dead by another engine; joining anew");
   code = transaction(e, join, err);
   if (code != MP_OK) e->id = id; /* a new row that was not committed is none */
   return code;
@@ -300,6 +301,7 @@ void mp_upkeep_run(mp_engine *engine) {
   }
   if (code == MP_OK && now >= next_forget(engine)) code = forget(engine, now, &err);
   if (code != MP_OK) {
-    mp_log(engine->settings->log_level, MP_LOG_ERROR, "looking after the store: %s", err.message);
+    mp_log(engine->settings->log, MP_LOG_ERROR, "store.upkeep", "looking after the store: %s",
+           err.message);
   }
 }

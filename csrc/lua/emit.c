@@ -467,7 +467,7 @@ void mp_lua_unknown_key(void *arg, const mp_model *model, const char *key, size_
     h->warned_count++;
     break;
   }
-  mp_log(s->log_level, MP_LOG_WARN,
+  mp_log(s->log, MP_LOG_WARN, "payload.unknown_key",
          "model %s: '%.*s' is not in the schema and is not sent "
          "(webhooks.sanitize.unknownAttributes = \"keep\" sends such keys)",
          model->uid, (int)(len < 100 ? len : 100), key);

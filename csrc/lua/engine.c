@@ -44,8 +44,10 @@ mp_sanitize_options mp_lua_sanitize_options(lua_State *L, int index) {
                                .keep_users = option(L, index, "keep_users")};
 }
 
-/* open(settings, schema, { keep_unknown =, keep_users =, event_size = }) -> handle */
+/* open(settings, schema, { keep_unknown =, keep_users =, event_size =, log = }) -> handle; log: its
+ * host takes what is logged (handle:log_take) */
 static int open(lua_State *L) {
+  bool log = option(L, 3, "log");
   mp_lua_handle *h;
   mp_schema *schema;
   mp_settings *settings;
@@ -72,8 +74,12 @@ static int open(lua_State *L) {
   mp_buf_init(&h->body, h->event_size);
   code = mp_lua_settings(L, 1, &settings, &err);
   if (code == MP_OK) mp_lua_settings_sanitizer(settings, schema, &h->sanitize);
+  if (code == MP_OK && log) mp_lua_log_hold(h, settings->log);
   if (code == MP_OK) code = mp_engine_open(settings, &h->engine, &err);
-  return code == MP_OK ? 1 : mp_lua_fail(L, &err);
+  if (code == MP_OK && log) code = mp_lua_log_listen(h, &err);
+  if (code == MP_OK) return 1;
+  mp_lua_drop_log(h);
+  return mp_lua_fail(L, &err);
 }
 
 /* rekey(settings, new_key | nil) -> webhooks, texts | nil, message, code */
@@ -128,6 +134,7 @@ static int close(lua_State *L) {
 static int gc(lua_State *L) {
   mp_lua_handle *h = mp_lua_check_handle(L, 1);
   close_handle(L, h, 0, NULL);
+  mp_lua_drop_log(h);
   mp_lua_drop_mailbox(h);
   return 0;
 }
@@ -437,6 +444,7 @@ void mp_lua_engine(lua_State *L) {
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
     luaL_setfuncs(L, mp_lua_mailbox_methods, 0);
+    luaL_setfuncs(L, mp_lua_log_methods, 0);
     lua_setfield(L, -2, "__index");
   }
   lua_pop(L, 1);

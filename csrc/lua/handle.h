@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "engine/engine.h"
+#include "engine/log.h"
 #include "lua/compat.h"
 #include "payload/sanitize.h"
 
@@ -23,6 +24,8 @@ typedef struct mp_lua_handle {
                                       error go with the next, or with the handle */
   mp_mailbox *mailbox;             /* NULL until it is needed */
   mp_list taken;                   /* of mp_mail: out of the mailbox, not yet told */
+  mp_logger *log;                  /* a reference; NULL: its host takes no lines of the log */
+  mp_log_line *line;               /* out of the log, not yet told */
   unsigned warned[MP_WARNED_KEYS]; /* hashes of dropped keys that were warned of; 0: free */
   unsigned warned_count;
 } mp_lua_handle;
@@ -48,6 +51,14 @@ extern const luaL_Reg mp_lua_mailbox_methods[];
 mp_code mp_lua_mailbox(mp_lua_handle *handle, mp_error *err);
 /* Mails that were taken, and what is still to come, are nobody's. */
 void mp_lua_drop_mailbox(mp_lua_handle *handle);
+
+/* log.c: handle:log_take() and :log_end() */
+extern const luaL_Reg mp_lua_log_methods[];
+
+/* The host takes what is logged, from before the engine is opened on; then it is rung for it. */
+void mp_lua_log_hold(mp_lua_handle *handle, mp_logger *log);
+mp_code mp_lua_log_listen(mp_lua_handle *handle, mp_error *err);
+void mp_lua_drop_log(mp_lua_handle *handle); /* before the mailbox */
 
 /* The sanitizer's callback; arg is the handle. */
 void mp_lua_unknown_key(void *arg, const mp_model *model, const char *key, size_t len);

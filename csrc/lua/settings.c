@@ -59,6 +59,14 @@ static double number_field(reader *r, const char *name) {
   return n;
 }
 
+static bool flag_field(reader *r, const char *name) {
+  bool set;
+  if (!push(r, name, LUA_TBOOLEAN)) return false;
+  set = lua_toboolean(r->L, -1);
+  lua_pop(r->L, 1);
+  return set;
+}
+
 static void *array(reader *r, size_t count, size_t size) {
   void *items = calloc(count + 1, size);
   if (!items) r->code = mp_fail(r->err, MP_ENOMEM, "out of memory");
@@ -135,10 +143,7 @@ static void read_endpoints(reader *r, mp_settings *s) {
     item.index = lua_gettop(r->L);
     endpoint->name = string_field(&item, "name");
     endpoint->definition = string_field(&item, "definition");
-    if (push(&item, "enabled", LUA_TBOOLEAN)) {
-      endpoint->enabled = lua_toboolean(r->L, -1);
-      lua_pop(r->L, 1);
-    }
+    endpoint->enabled = flag_field(&item, "enabled");
     s->endpoint_count = i + 1;
     r->code = item.code;
     lua_pop(r->L, 1);
@@ -199,7 +204,8 @@ mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *er
   s->probe_ms = (int64_t)number_field(&r, "probe_ms");
   s->disable_after_ms = (int64_t)number_field(&r, "disable_after_ms");
   s->max_store_bytes = (int64_t)number_field(&r, "max_store_bytes");
-  s->log_level = (int)number_field(&r, "log_level");
+  s->log = mp_logger_new((mp_log_level)number_field(&r, "log_level"), flag_field(&r, "log_json"));
+  if (!s->log && r.code == MP_OK) r.code = mp_fail(err, MP_ENOMEM, "out of memory");
   read_events(&r, s);
   read_retry(&r, s);
   read_headers(&r, s);

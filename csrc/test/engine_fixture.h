@@ -165,7 +165,6 @@ static inline mp_settings *settings(const char *fingerprint, int64_t timeout_ms)
   s->emit_timeout_ms = 30000;
   s->keep_delivered_ms = s->keep_dead_ms = (int64_t)7 * 24 * 60 * 60 * 1000;
   s->probe_ms = 30000;
-  s->log_level = MP_LOG_OFF;
   return s;
 }
 

@@ -80,7 +80,7 @@ static mp_settings *run_settings(const run *r) {
   s->emit_timeout_ms = 30000;
   s->keep_delivered_ms = s->keep_dead_ms = (int64_t)7 * 24 * 60 * 60 * 1000;
   s->probe_ms = 30000;
-  s->log_level = getenv("MOONPOST_FAULT_LOG") ? MP_LOG_DEBUG : MP_LOG_OFF;
+  if (getenv("MOONPOST_FAULT_LOG")) s->log = mp_logger_new(MP_LOG_DEBUG, false);
   return s;
 }
 

@@ -244,7 +244,11 @@ local NETWORK = {
   deny = { check = network.check_deny, default = {} },
   ports = { check = network.check_ports, default = {} },
 }
-local LOG = { level = { check = one_of("off", "error", "warn", "info", "debug"), default = "warn" } }
+
+local LOG = {
+  level = { check = one_of("off", "error", "warn", "info", "debug"), default = "warn" },
+  format = { check = one_of("text", "json"), default = "text" },
+}
 
 local WEBHOOKS = {
   defaultHeaders = { check = function(value, where) return webhook.headers(value, where) end },

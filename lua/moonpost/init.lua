@@ -9,6 +9,7 @@ local settings = require "moonpost.settings"
 local webhooks = require "moonpost.webhooks"
 local deliveries = require "moonpost.deliveries"
 local events = require "moonpost.events"
+local logs = require "moonpost.logs"
 local reports = require "moonpost.reports"
 local results = require "moonpost.results"
 local json = require "moonpost.json"
@@ -45,12 +46,16 @@ local hooks = hooks_mt.__index
 --- Opens the store, starts the engine and returns its handle.
 -- Must be called in the process that emits: after a fork, not before.
 ---@param source string|table the path of config/server.lua, or its table
----@param options? { clock: (fun(): number)? } clock answers milliseconds since 1970, for created_at
+---@param options? { clock: (fun(): number)?, log: fun(level: string, line: string, fields: table)? } clock answers milliseconds
+-- since 1970, for created_at; log is called by hooks:poll and hooks:close with what would else go to standard error: "error",
+-- "warn", "info" or "debug", the line, and what it is made of (time, level, event, ...)
 ---@return moonpost.Hooks|nil hooks nil with a message and a code: the config is wrong (EINVAL), the store is damaged
 -- (ECORRUPT), newer (EVERSION), locked or open with other settings (EBUSY)
 ---@return string? message
 ---@return string? code
 function moonpost.open(source, options)
+  local log = options and options.log
+  if log ~= nil and type(log) ~= "function" then error("moonpost.open: options.log: expected a function", 2) end
   local conf, message, code = config.load(source)
   if not conf then return nil, message, code end
   local schema
@@ -61,6 +66,7 @@ function moonpost.open(source, options)
     keep_unknown = conf.sanitize.unknownAttributes == "keep",
     keep_users = conf.sanitize.embeddedUsers == "keep",
     event_size = conf.limits.eventSize,
+    log = log ~= nil,
   })
   if not engine then return nil, message, code end
   local self = {
@@ -69,6 +75,7 @@ function moonpost.open(source, options)
     _clock = options and options.clock,
     _reports = reports.new(engine),
     _results = results.new(engine),
+    _logs = log and logs.new(engine, log),
   }
   return setmetatable(self, hooks_mt):_use(engine)
 end
@@ -155,7 +162,8 @@ function hooks:on(pattern, fn)
 end
 
 --- Tells what happened since the last poll: first what came of emits with done, then reports to the functions of hooks:on
--- (of this process's engine: another process that uses the store reports to its own host). It neither waits nor reads the disk.
+-- (of this process's engine: another process that uses the store reports to its own host), then lines of the log to the
+-- function of moonpost.open. It neither waits nor reads the disk.
 ---@return integer|nil count results and reports
 ---@return integer|string missed more than 256 reports came since: so many of the oldest are not told; or the message
 ---@return string? code
@@ -163,6 +171,7 @@ function hooks:poll()
   local told = self._results:poll()
   local count, missed, code = self._reports:poll()
   if not count then return nil, missed, code end
+  if self._logs then self._logs:poll() end
   return told + count, missed
 end
 
@@ -200,7 +209,9 @@ end
 ---@return string? code ETIMEDOUT: requests were cut off, and will be made again
 function hooks:close(seconds)
   local ok, message, code = self._engine:close(seconds)
-  if code ~= "EFORK" then self._results:close() end
+  if code == "EFORK" then return ok, message, code end
+  self._results:close()
+  if self._logs then self._logs:close() end
   return ok, message, code
 end
 

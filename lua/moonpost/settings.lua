@@ -110,6 +110,7 @@ function settings.of(config, version)
     probe_ms = milliseconds(delivery.probeAfter),
     disable_after_ms = milliseconds(delivery.disableAfter),
     log_level = levels[config.log.level],
+    log_json = config.log.format == "json",
     scripts = scripts_of(config),
   }
   result.fingerprint = fingerprint({ result, hooks })

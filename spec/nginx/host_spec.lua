@@ -19,6 +19,11 @@ location = /json {
     ngx.say((require("moonpost.host.openresty").emit_json('{"event":"entry.create","model":"address","entries":[{"id":1},{"id":2}]}'))[2])
   }
 }
+location = /unknown {
+  content_by_lua_block {
+    ngx.say((require("moonpost.host.openresty").emit("entry.create", { model = "address", entry = { mystery = 1 } })))
+  }
+}
 location = /bad { content_by_lua_block { ngx.say((select(2, require("moonpost.host.openresty").emit("entry.creat", {})))) } }
 location = /rewrite { rewrite_by_lua_block { emit(nil, say) } content_by_lua_block { ngx.say(ngx.ctx.said) } }
 location = /access { access_by_lua_block { emit(nil, say) } content_by_lua_block { ngx.say(ngx.ctx.said) } }
@@ -130,6 +135,15 @@ describe("moonpost in nginx #nginx", function()
       end), phase)
     end
     assert.is_nil(server:log():find "%[error%]")
+  end)
+
+  it("has the log in nginx's own", function()
+    start()
+    local status = server:get "/unknown"
+    assert.equal(200, status)
+    local line = wait_until(20, function() return server:log():match "[^\n]*mystery[^\n]*" end)
+    assert.truthy(line:find("[warn]", 1, true), line)
+    assert.truthy(line:find("moonpost: warn: model application::address.address: 'mystery' is not in the schema", 1, true), line)
   end)
 
   it("says where it cannot wait", function()

@@ -55,7 +55,7 @@ $(search)
 
   # A config that is wrong ends the start, or the reload, before anything else does.
   init_by_lua_block { require("moonpost.host.openresty").check($(source)) }
-  init_worker_by_lua_block { require("moonpost.host.openresty").start($(source)) }
+  init_worker_by_lua_block { require("moonpost.host.openresty").start($(source), { log = false }) }
   exit_worker_by_lua_block { require("moonpost.host.openresty").stop() }
 
   server {

@@ -52,7 +52,7 @@ return {
     --   eventSize = 1048576, inbox = 10000, inboxBytes = 67108864, emitTimeout = 30,
     --   scriptTime = 0.05, scriptInstructions = 10000000, scriptMemory = 16777216, -- of one call of a script
     -- },
-    -- log = { level = "warn" },
+    -- log = { level = "warn", format = "text" }, -- or "json"; to standard error
   },
 }
 ]] },

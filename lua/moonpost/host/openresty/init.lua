@@ -26,7 +26,8 @@ local GRACE, SHORT_GRACE = 5, 0.5
 -- With lua_code_cache off each request has a Lua state of its own, which knows of start by this.
 local STARTED = "MOONPOST_OPENRESTY"
 
--- Of this Lua state: source, hooks (a moonpost.Hooks whose emit sleeps), engine_hooks, waiter, message and code (it did not start).
+-- Of this Lua state: source, log (where its lines go; nil: standard error), hooks (a moonpost.Hooks whose emit sleeps), content
+-- (the HTTP API), message and code (it did not start).
 local state = {}
 
 -- ---- hooks ------------------------------------------------------------------------------------------
@@ -76,14 +77,19 @@ function methods:emit_json(text, options)
   return emit(self, "emit_json", options, text, options)
 end
 
+-- Has a timer poll, for what comes without an emit.
+local function look(self)
+  if self._looks then return true end
+  local message
+  self._looks, message = ngx.timer.every(LOOK, function() self._waiter:poll() end)
+  if not self._looks then return nil, "no timer: " .. message, "EAGAIN" end
+  return true
+end
+
 function methods:on(pattern, fn)
   local ok, message, code = self._plain:on(pattern, fn)
   if not ok then return nil, message, code end
-  if not self._looks then
-    self._looks, message = ngx.timer.every(LOOK, function() self._waiter:poll() end)
-    if not self._looks then return nil, "no timer for reports: " .. message, "EAGAIN" end
-  end
-  return true
+  return look(self)
 end
 
 local function sleeping(hooks)
@@ -96,13 +102,24 @@ end
 
 -- ---- starting ---------------------------------------------------------------------------------------
 
+local LEVELS = { error = ngx.ERR, warn = ngx.WARN, info = ngx.INFO, debug = ngx.DEBUG }
+
+local function to_nginx(level, line)
+  ngx.log(LEVELS[level], line)
+end
+
 local function open()
-  local hooks, message, code = moonpost.open(state.source)
+  local hooks, message, code = moonpost.open(state.source, { log = state.log })
   if not hooks then
     state.message, state.code = message, code
     return nil, message, code
   end
   state.hooks, state.message, state.code = sleeping(hooks), nil, nil
+  if state.log then
+    local ok
+    ok, message = look(state.hooks)
+    if not ok then ngx.log(ngx.ERR, "moonpost: the log comes late: ", message) end
+  end
   return true
 end
 
@@ -136,17 +153,20 @@ end
 --- Opens moonpost in a worker: call it in init_worker_by_lua. When that fails the error is logged, and it is tried again every
 -- five seconds. In a process that is no worker (the privileged agent) it does nothing.
 ---@param source string|table as for moonpost.open; with lua_code_cache off: a path
+---@param options? { log: false|fun(level: string, line: string, fields: table)? } log: as for moonpost.open; without it lines go
+-- to nginx's error log, within a second and where its level lets them; false: to standard error, as they are
 ---@return boolean|nil started false: not a worker
 ---@return string? message
 ---@return string? code
-function openresty.start(source)
+function openresty.start(source, options)
   local phase = ngx.get_phase()
   if phase == "init" then
     error("moonpost: start belongs in init_worker_by_lua*: an engine of the master process does not outlive the fork", 2)
   end
   if not is_worker() then return false end
   if state.hooks then return true end
-  state.source = source
+  state.source, state.log = source, to_nginx
+  if options and options.log ~= nil then state.log = options.log or nil end
   if type(source) == "string" then
     ffi.C.setenv(STARTED, ("%d:%s"):format(ngx.worker.pid(), source), 1)
   end
