@@ -210,7 +210,7 @@ describe("the HTTP API's events and deliveries", function()
       assert.equal(400, (go("POST", "/admin/webhooks/batch-delete", body)), body)
     end
     for _, body in ipairs { "", "[]", "{}", '{"webhook_id":0}', '{"webhook_id":"x"}', '{"webhook_id":1,"since":"now"}',
-      '{"webhook_id":1,"limit":10001}', '{"webhook_id":1,"limit":1.5}', '{"webhook_id":1,"state":"waiting"}', '{"webhook_id":1,"after":"x"}',
+      '{"webhook_id":1,"limit":10001}', '{"webhook_id":1,"limit":1.5}', '{"webhook_id":1,"state":"lost"}', '{"webhook_id":1,"after":"x"}',
       '{"webhook_id":1,"x":1}', '{"webhook_id":null}', '{"webhook_id":1,"since":null}' } do
       assert.equal(400, (go("POST", "/admin/deliveries/replay", body)), body)
     end

@@ -16,7 +16,8 @@ local READ_ONLY = { id = true, source = true, created_at = true, updated_at = tr
   oldSecrets = true, publicKey = true }
 
 local MASKED = mask.MASKED
-local NOTHING_TO_KEEP = "expected a number, for there is none to keep"
+local NO_RATE, NO_SECRET = "expected a number, for there is none to keep", "expected a secret, for there is none to keep"
+local CONFLICTS = { [MASKED] = true, [NO_RATE] = true, [NO_SECRET] = true }
 
 local Mistakes = {}
 Mistakes.__index = Mistakes
@@ -32,8 +33,7 @@ end
 -- What would be right for another webhook, or for this one as it was, is a conflict with what it is (RFC 5789 section 2.2).
 local function refusal(mistakes, stored)
   for _, messages in pairs(mistakes.errors) do
-    local last = messages[#messages]
-    if not stored or last ~= MASKED and last ~= NOTHING_TO_KEEP then return validation_error(mistakes, 400) end
+    if not stored or not CONFLICTS[messages[#messages]] then return validation_error(mistakes, 400) end
   end
   return validation_error(mistakes, 409)
 end
@@ -150,6 +150,7 @@ local function apply_patch(mistakes, fields, members, stored)
   end
   if type(fields.hubSignature) == "table" and members.hubSignature.kind == "object" then
     fields.hubSignature = merged(stored.hubSignature, fields.hubSignature)
+    if fields.hubSignature.secret == nil then mistakes:add("hubSignature", NO_SECRET) end
   end
   if type(fields.auth) == "table" and members.auth.kind == "object"
     and (not fields.auth.type or stored.auth and fields.auth.type == stored.auth.type) then
@@ -158,7 +159,7 @@ local function apply_patch(mistakes, fields, members, stored)
   if type(fields.tls) == "table" and members.tls.kind == "object" then fields.tls = merged(stored.tls, fields.tls) end
   if type(fields.rate) == "table" and members.rate.kind == "object" then
     fields.rate = merged(stored.rate, fields.rate)
-    if fields.rate.perSecond == nil then mistakes:add("rate", NOTHING_TO_KEEP) end
+    if fields.rate.perSecond == nil then mistakes:add("rate", NO_RATE) end
   end
 end
 

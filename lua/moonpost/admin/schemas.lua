@@ -94,14 +94,14 @@ local function auth_schema(null)
     table.insert(required, 1, "type")
     return object(properties, not null and required or { "type" }, { additionalProperties = false })
   end
-  local secret = { type = "string", minLength = 1, maxLength = 1000, pattern = UNMASKED .. "[!-~]+$" }
-  local word = { type = "string", minLength = 1, maxLength = 1000, pattern = "^[!-~]+$" }
+  local secret = { type = "string", minLength = 1, maxLength = 4096, pattern = UNMASKED .. "[!-~]+$" }
+  local word = { type = "string", minLength = 1, maxLength = 4096, pattern = "^[!-~]+$" }
   local name = { type = "string", maxLength = 255, pattern = "^(Authorization|X-[A-Za-z0-9-]*(Key|Token))$",
     description = "Any header name that moonpost does not set itself." }
   return { description = "What shows the receiver who sends; answers have its secrets masked.", anyOf = list {
     form("bearer", { token = secret }, { "token" }),
-    form("basic", { username = { type = "string", minLength = 1, maxLength = 1000, pattern = "^[!-9;-~]+$" },
-      password = { type = "string", maxLength = 1000, pattern = UNMASKED .. "[!-~]*$" } }, { "username", "password" }),
+    form("basic", { username = { type = "string", minLength = 1, maxLength = 4096, pattern = "^[!-9;-~]+$" },
+      password = { type = "string", maxLength = 4096, pattern = UNMASKED .. "[!-~]*$" } }, { "username", "password" }),
     form("header", { name = name, value = secret }, { "name", "value" }),
     form("apiKey", { name = name, value = secret }, { "name", "value" }),
     form("oauth2", { tokenUrl = { type = "string", pattern = URL }, clientId = word, clientSecret = secret, scope = word,
@@ -140,7 +140,7 @@ local function webhook_fields(context, null)
     signingKey = { anyOf = list { { type = "string", pattern = SIGNING_KEY }, FLAG, { type = "null" } },
       description = "Signs as v1a too: an ed25519 seed, or its seed and public key (64 bytes); true: one is made." },
     hubSignature = nullable(object({
-      secret = { type = "string", minLength = 1, maxLength = 250, pattern = UNMASKED .. "[^\\u0000]+$" },
+      secret = { type = "string", minLength = 1, maxLength = 1024, pattern = UNMASKED .. "[^\\u0000]+$" },
       header = { type = "string", maxLength = 255, pattern = "^X-[!#$%&'*+.^_`|~0-9A-Za-z-]*Signature[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
         description = "Any header name that moonpost does not set itself." },
       prefix = { type = "string", maxLength = 64, pattern = "^[!-~]*$" }, encoding = enum { "hex", "base64" },
