@@ -90,10 +90,19 @@ function auth.check(value, where, context)
       result[key] = value[key]
     end
   end
-  for _, key in ipairs(suggest.keys(fields)) do
-    if fields[key] and result[key] == nil then return nil, ("%s.%s: expected text, got none"):format(where, key) end
-  end
+  local missing = auth.missing(result)
+  if missing then return nil, ("%s.%s: expected text, got none"):format(where, missing) end
   return result
+end
+
+--- A field that its type needs and that it has not.
+---@param value table
+---@return string?
+function auth.missing(value)
+  local fields = TYPES[value.type]
+  for _, key in ipairs(fields and suggest.keys(fields) or {}) do
+    if fields[key] and value[key] == nil then return key end
+  end
 end
 
 --- The header field that it is in.

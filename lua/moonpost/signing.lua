@@ -162,13 +162,13 @@ function signing.rotate(secrets, options)
   if not ok then return nil, message, "EINVAL" end
   local result = { { secret } }
   for i, old in ipairs(overlap > 0 and secrets or {}) do
-    if old[1] == secret then return nil, "secret: expected another one than those that sign already", "EINVAL" end
+    if old[1] == secret then return nil, "secret: expected another one than those that sign already", "EBUSY" end
     local ends = i == 1 and now + math.floor(overlap * 1000) or old[2]
     if not ends or ends > now then result[#result + 1] = { old[1], ends } end
   end
   if #result > MAX_SECRETS then
     return nil, ("secret: %d sign already, at most %d may; overlap = 0 ends all but the new one"):format(#result - 1,
-      MAX_SECRETS), "EINVAL"
+      MAX_SECRETS), "EBUSY"
   end
   return result
 end

@@ -1,6 +1,7 @@
 --- A webhook as clients send it: Strapi's names, its messages where it has one, moonpost's reason beside it; all mistakes
 -- at once.
 local answer = require "moonpost.admin.answer"
+local auth = require "moonpost.auth"
 local body = require "moonpost.admin.body"
 local json = require "moonpost.json"
 local mask = require "moonpost.mask"
@@ -17,7 +18,8 @@ local READ_ONLY = { id = true, source = true, created_at = true, updated_at = tr
 
 local MASKED = mask.MASKED
 local NO_RATE, NO_SECRET = "expected a number, for there is none to keep", "expected a secret, for there is none to keep"
-local CONFLICTS = { [MASKED] = true, [NO_RATE] = true, [NO_SECRET] = true }
+local NO_AUTH = "expected the rest of it, for there is none to keep"
+local CONFLICTS = { [MASKED] = true, [NO_RATE] = true, [NO_SECRET] = true, [NO_AUTH] = true }
 
 local Mistakes = {}
 Mistakes.__index = Mistakes
@@ -152,9 +154,10 @@ local function apply_patch(mistakes, fields, members, stored)
     fields.hubSignature = merged(stored.hubSignature, fields.hubSignature)
     if fields.hubSignature.secret == nil then mistakes:add("hubSignature", NO_SECRET) end
   end
-  if type(fields.auth) == "table" and members.auth.kind == "object"
-    and (not fields.auth.type or stored.auth and fields.auth.type == stored.auth.type) then
-    fields.auth = merged(stored.auth, fields.auth) -- of another type nothing stays
+  if type(fields.auth) == "table" and members.auth.kind == "object" then
+    local stays = not fields.auth.type or stored.auth and fields.auth.type == stored.auth.type
+    fields.auth = merged(stays and stored.auth, fields.auth) -- of another type nothing stays
+    if auth.missing(fields.auth) then mistakes:add("auth", NO_AUTH) end
   end
   if type(fields.tls) == "table" and members.tls.kind == "object" then fields.tls = merged(stored.tls, fields.tls) end
   if type(fields.rate) == "table" and members.rate.kind == "object" then

@@ -94,7 +94,10 @@ local function routes_of(config)
     method = "POST", path = "/admin/webhooks/:id/rotate-secret", id = "rotateWebhookSecret", tag = "webhooks", scope = "write",
     run = webhooks.rotate, summary = "Give a webhook a new secret; the old one signs for the overlap too",
     parameters = { WEBHOOK, SECRETS }, body = webhook_body "Rotation",
-    answers = { [200] = { "It, with the new secret.", "WebhookAnswer" }, [409] = { "It is kept in the config.", "Error" } },
+    answers = {
+      [200] = { "It, with the new secret.", "WebhookAnswer" },
+      [409] = { "It is kept in the config; or five sign already, or the new one does.", "Error" },
+    },
   }
   add {
     method = "POST", path = "/admin/webhooks/:id/trigger", id = "triggerWebhook", tag = "webhooks", scope = "write",
