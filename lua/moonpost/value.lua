@@ -8,9 +8,13 @@ local function type_of(value)
   return type(value)
 end
 
---- Shows a value in an error text. Never for what may be secret: value_of.kind does for that.
+--- Shows a value in an error text, a URL without its user name and password. Never for what else may be secret: value_of.kind
+-- does for that.
 function value_of.shown(value)
-  if type(value) == "string" then return ("string '%s'"):format(#value > 60 and value:sub(1, 60) .. "..." or value) end
+  if type(value) == "string" then
+    value = value:gsub("://[^/?#]*@", "://***@")
+    return ("string '%s'"):format(#value > 60 and value:sub(1, 60) .. "..." or value)
+  end
   if type(value) == "number" or type(value) == "boolean" then return ("%s %s"):format(type(value), tostring(value)) end
   return type_of(value)
 end

@@ -58,7 +58,7 @@ local function header_pairs(value, where)
   for i = 1, length do
     local item = value[i]
     if type(item) ~= "table" then
-      return nil, ("%s[%d]: expected { name, value }, got %s"):format(where, i, shown(item))
+      return nil, ("%s[%d]: expected { name, value }, got %s"):format(where, i, value_of.kind(item))
     end
     result[i] = { item[1] or item.name, item[2] or item.value }
   end
@@ -72,7 +72,7 @@ end
 ---@return string? message
 function webhook.headers(value, where)
   if type(value) ~= "table" then
-    return nil, ("%s: expected a table of header fields, got %s"):format(where, shown(value))
+    return nil, ("%s: expected a table of header fields, got %s"):format(where, value_of.kind(value))
   end
   local list, message = header_pairs(value, where)
   if not list then return nil, message end
@@ -83,7 +83,7 @@ function webhook.headers(value, where)
       return nil, ("%s: expected header names, got %s"):format(where, shown(name))
     end
     if type(content) ~= "string" then
-      return nil, ("%s['%s']: expected a string, got %s"):format(where, name, shown(content))
+      return nil, ("%s['%s']: expected a string, got %s"):format(where, name, value_of.kind(content))
     end
     local ok
     ok, message = core.check_header(where, name, content)

@@ -93,7 +93,7 @@ describe("the config", function()
     { { webhooks = { defaultHeaders = "x" } }, "webhooks.defaultHeaders: expected a table" },
     { { webhooks = { defaultHeaders = { ["X A"] = "b" } } }, "webhooks.defaultHeaders['X A']" },
     { { webhooks = { defaultHeaders = { A = "b\nC: d" } } }, "webhooks.defaultHeaders['A']" },
-    { { webhooks = { defaultHeaders = { A = 1 } } }, "webhooks.defaultHeaders['A']: expected a string, got number 1" },
+    { { webhooks = { defaultHeaders = { A = 1 } } }, "webhooks.defaultHeaders['A']: expected a string, got number" },
     { { webhooks = { defaultHeaders = { Host = "x" } } }, "webhooks.defaultHeaders['Host']" },
     { { webhooks = { defaultHeaders = { A = "1", a = "2" } } }, "is there already" },
     { { webhooks = { store = 7 } }, "webhooks.store: expected a path, got number 7" },

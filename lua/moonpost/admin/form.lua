@@ -12,6 +12,8 @@ local KINDS = { headers = "object", rate = "object", hubSignature = "object", au
   models = "array", retrySchedule = "array" }
 local NULLABLE = { models = true, timeout = true, connectTimeout = true, concurrency = true, retrySchedule = true, rate = true,
   order = true, on_enable = true, hubSignature = true, auth = true, tls = true, proxy = true, script = true }
+-- What is not shown again.
+local SECRET = { hubSignature = true, auth = true }
 -- What answers have and moonpost alone writes: may be sent back, and changes nothing.
 local READ_ONLY = { id = true, source = true, created_at = true, updated_at = true, left_alone_until = true, failing_since = true,
   oldSecrets = true, publicKey = true }
@@ -54,8 +56,9 @@ local function add_kinds(mistakes, members)
   for name, kind in pairs(KINDS) do
     local member = members[name]
     if member and member.kind ~= kind and not (member.kind == "null" and NULLABLE[name]) then
-      mistakes:add(name, ("%s must be a `%s` type, but the final value was: `%s`."):format(name, kind,
-        #member.text > 200 and member.text:sub(1, 200):gsub("[\128-\255]", "?") .. "..." or member.text))
+      local shown = #member.text > 200 and member.text:sub(1, 200):gsub("[\128-\255]", "?") .. "..." or member.text
+      if SECRET[name] then shown = member.kind end
+      mistakes:add(name, ("%s must be a `%s` type, but the final value was: `%s`."):format(name, kind, shown))
     end
   end
 end
