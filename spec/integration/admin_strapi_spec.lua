@@ -122,6 +122,7 @@ local DIFFERENCES = {
     if x.req:find '"events":%[%]' then return mistakes(BAD_URL, { "events", "expected at least one event" })(x) end
     return mistakes(BAD_URL)(x)
   end },
+  { "url-guard", step("probe.ipZero", "probe.meta"), mistakes(BAD_URL) },
   { "url-valid", step("probe.upper", "probe.port1", "probe.ipv6"), created() },
   { "null-advice", step "probe.headersNull",
     function() return mistakes({ "headers", "headers must be a `object` type, but the final value was: `null`." }) { status = 0 } end },
