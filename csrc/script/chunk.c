@@ -33,12 +33,15 @@ static void push_compiled(lua_State *L, const char *name) {
   mp_sandbox *s = mp_sandbox_of(L);
   const mp_script_file *file;
   mp_error err;
+  mp_code code;
 
   lua_rawgeti(L, LUA_REGISTRYINDEX, MP_KEPT_CHUNKS);
   lua_getfield(L, -1, name);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    if (mp_script_file_get(s, name, &file, &err) != MP_OK) luaL_error(L, "%s", err.message);
+    code = mp_script_file_get(s, name, &file, &err);
+    if (code == MP_ENOMEM) mp_sandbox_must(L, code);
+    if (code != MP_OK) luaL_error(L, "%s", err.message);
     compile(L, file);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, name);

@@ -214,7 +214,6 @@ void mp_script_to_json(lua_State *L, int index, const char *root) {
   ok = value(&e, index > 0 ? index : top + 1 + index);
   lua_settop(L, top);
   mp_sandbox_charge_bytes(L, s->out.len - e.charged);
-  if (s->out.failed == MP_E2BIG) luaL_error(L, "%s: over %d bytes", root, (int)s->out.limit);
-  if (s->out.failed != MP_OK) luaL_error(L, "not enough memory");
+  mp_sandbox_must(L, s->out.failed);
   if (!ok) luaL_error(L, "%s%s: %s", root, e.path, e.what);
 }

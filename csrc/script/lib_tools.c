@@ -88,7 +88,7 @@ static int push_digest(lua_State *L, const unsigned char *bytes, int arg) {
     mp_buf_add_char(&s->text, digits[bytes[i] & 15]);
   }
   if (encoding == 2) mp_buf_add(&s->text, (const char *)bytes, MP_SHA256_SIZE);
-  if (s->text.failed != MP_OK) return luaL_error(L, "not enough memory");
+  mp_sandbox_must(L, s->text.failed);
   lua_pushlstring(L, s->text.data, s->text.len);
   return 1;
 }
@@ -100,7 +100,7 @@ static int crypto_sha256(lua_State *L) {
   const char *text = luaL_checklstring(L, 1, &len);
 
   mp_sandbox_charge(L, (int64_t)len / 2 + 64);
-  if (mp_sha256(text, len, bytes, NULL) != MP_OK) return luaL_error(L, "not enough memory");
+  mp_sandbox_must(L, mp_sha256(text, len, bytes, NULL));
   return push_digest(L, bytes, 2);
 }
 
@@ -111,9 +111,7 @@ static int crypto_hmac_sha256(lua_State *L) {
   const char *key = luaL_checklstring(L, 1, &key_len), *text = luaL_checklstring(L, 2, &len);
 
   mp_sandbox_charge(L, (int64_t)(key_len + len) / 2 + 256);
-  if (mp_hmac_sha256(key, key_len, text, len, bytes, NULL) != MP_OK) {
-    return luaL_error(L, "not enough memory");
-  }
+  mp_sandbox_must(L, mp_hmac_sha256(key, key_len, text, len, bytes, NULL));
   return push_digest(L, bytes, 3);
 }
 
@@ -133,7 +131,7 @@ static int base64_encode(lua_State *L) {
   mp_sandbox_charge(L, (int64_t)len / 2 + 1);
   mp_buf_reset(&s->text);
   mp_base64_add(&s->text, (const unsigned char *)text, len);
-  if (s->text.failed != MP_OK) return luaL_error(L, "not enough memory");
+  mp_sandbox_must(L, s->text.failed);
   lua_pushlstring(L, s->text.data ? s->text.data : "", s->text.len);
   return 1;
 }
@@ -147,7 +145,7 @@ static int base64_decode(lua_State *L) {
   mp_sandbox_charge(L, (int64_t)len / 2 + 1);
   mp_buf_reset(&s->text);
   if (!mp_base64_decode(&s->text, text, len)) {
-    if (s->text.failed != MP_OK) return luaL_error(L, "not enough memory");
+    mp_sandbox_must(L, s->text.failed);
     lua_pushnil(L);
     lua_pushliteral(L, "not base64");
     return 2;

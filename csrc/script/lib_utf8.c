@@ -91,7 +91,7 @@ static int utf8_char(lua_State *L) {
                   "value out of range");
     mp_utf8_add(&s->text, (uint32_t)code);
   }
-  if (s->text.failed != MP_OK) return luaL_error(L, "not enough memory");
+  mp_sandbox_must(L, s->text.failed);
   lua_pushlstring(L, s->text.data ? s->text.data : "", s->text.len);
   return 1;
 }

@@ -155,6 +155,16 @@ void mp_sandbox_charge_bytes(lua_State *L, size_t count) {
   mp_sandbox_charge(L, (int64_t)(count / CHARGE) + 1);
 }
 
+void mp_sandbox_must(lua_State *L, mp_code code) {
+  mp_sandbox *s = mp_sandbox_of(L);
+
+  if (code == MP_OK) return;
+  if (code == MP_E2BIG) s->refusals = 2;
+  if (code != MP_E2BIG) s->starved = true;
+  check(L, s);
+  luaL_error(L, "not enough memory");
+}
+
 /* ---- calls ---------------------------------------------------------------------------------- */
 
 void mp_sandbox_enter(lua_State *L) {
@@ -265,6 +275,7 @@ static void begin(mp_sandbox *s) {
   s->used = s->unchecked = 0;
   s->over[0] = '\0';
   s->refusals = 0;
+  s->starved = false;
   s->depth = 0;
   s->log_lines = 0;
   s->looked = s->unknown = false;
@@ -313,7 +324,7 @@ static mp_code fail(mp_sandbox *s, int status, mp_error *err) {
   mp_code code = MP_EINVAL;
 
   if (s->over[0]) return mp_fail(err, MP_EINVAL, "%s", s->over);
-  if (status == LUA_ERRMEM) return mp_fail(err, MP_ENOMEM, "out of memory");
+  if (s->starved || status == LUA_ERRMEM) return mp_fail(err, MP_ENOMEM, "out of memory");
   mp_buf_init(&message, MP_BUF_NO_LIMIT);
   add_message(s, &message);
   if (message.failed != MP_OK)
@@ -343,8 +354,8 @@ mp_code mp_sandbox_run(mp_sandbox *s, lua_CFunction fn, void *arg, mp_script_use
   if (status != 0 && s->refusals == 1) s->refusals = 2;
   snprintf(name, sizeof name, "%.70s.lua: ", s->name);
   if (s->refusals == 2) note_over(s, name);
-  if (status != 0 || s->over[0]) code = fail(s, status, err);
-  if (s->over[0] || status == LUA_ERRMEM) {
+  if (status != 0 || s->over[0] || s->starved) code = fail(s, status, err);
+  if (s->over[0] || code == MP_ENOMEM) {
     mp_sandbox_close(s);
   } else {
     lua_settop(s->L, 0);

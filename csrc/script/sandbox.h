@@ -69,6 +69,7 @@ typedef struct mp_sandbox {
   int64_t marked_us; /* of the thread's, some time after; 0: not yet */
   int64_t before_us; /* what the thread had used by then */
   int refusals;      /* of memory: 1: the collector may yet find some, 2: for good */
+  bool starved;      /* the host had no memory */
   int depth;         /* calls of Lua from C, one in the other */
   char over[160];    /* which limit was passed, and where; "": none */
   bool loading;      /* files may be read */

@@ -42,10 +42,6 @@ static int refuse(lua_State *L, const call *c, const char *format, const char *g
   return lua_error(L);
 }
 
-static void must_fit(lua_State *L, const mp_buf *out) {
-  if (out->failed != MP_OK) luaL_error(L, "not enough memory");
-}
-
 static void take_route(lua_State *L, const call *c, int first, int count) {
   mp_sandbox *s = &c->script->sandbox;
 
@@ -67,7 +63,7 @@ static void take_route(lua_State *L, const call *c, int first, int count) {
   mp_script_mark_list(L, first);
   mp_script_to_json(L, first, "route");
   mp_buf_add(c->body, s->out.data, s->out.len);
-  must_fit(L, c->body);
+  mp_sandbox_must(L, c->body->failed);
 }
 
 /* Nothing at all is what a function without a return gives: that drops no event by itself. */
@@ -120,7 +116,7 @@ static void take_headers(lua_State *L, const call *c, int headers) {
   if (n == 0) return;
   mp_script_to_json(L, out, "headers");
   mp_buf_add(c->headers, s->out.data, s->out.len);
-  must_fit(L, c->headers);
+  mp_sandbox_must(L, c->headers->failed);
 }
 
 static bool is_content_type(const char *text, size_t len) {
@@ -144,7 +140,7 @@ static void take_content_type(lua_State *L, const call *c, int index, bool text)
   }
   mp_buf_reset(c->content_type);
   mp_buf_add(c->content_type, type, len);
-  must_fit(L, c->content_type);
+  mp_sandbox_must(L, c->content_type->failed);
 }
 
 /* The second thing that a transform returns. */
@@ -178,7 +174,7 @@ static void take_transform(lua_State *L, const call *c, int first, int count) {
     const char *body = lua_tolstring(L, first, &len);
     mp_buf_add(c->body, body, len);
     mp_buf_add_str(c->content_type, "text/plain; charset=utf-8");
-    must_fit(L, c->content_type);
+    mp_sandbox_must(L, c->content_type->failed);
     *c->changed = true;
   } else if (count > 0 && lua_istable(L, first)) {
     mp_script_to_json(L, first, "payload");
@@ -187,7 +183,7 @@ static void take_transform(lua_State *L, const call *c, int first, int count) {
   } else if (count > 0 && !lua_isnil(L, first)) {
     refuse(L, c, "expected a table, a string or nil, got a %s", luaL_typename(L, first));
   }
-  must_fit(L, c->body);
+  mp_sandbox_must(L, c->body->failed);
   if (count > 1 && !lua_isnil(L, first + 1)) take_extras(L, c, first + 1, text);
 }
 
@@ -310,7 +306,7 @@ static void take_patterns(lua_State *L, mp_sandbox *s, const char *key, char ***
   }
   count = (int)lua_tointeger(L, -1);
   *out = calloc((size_t)count + 1, sizeof **out);
-  if (!*out) luaL_error(L, "not enough memory");
+  if (!*out) mp_sandbox_must(L, MP_ENOMEM);
   for (int i = 0; i < count; i++) {
     lua_rawgeti(L, list, i + 1);
     if (lua_type(L, -1) != LUA_TSTRING) {
@@ -318,7 +314,7 @@ static void take_patterns(lua_State *L, mp_sandbox *s, const char *key, char ***
                  luaL_typename(L, -1));
     }
     (*out)[i] = strdup(lua_tostring(L, -1));
-    if (!(*out)[i]) luaL_error(L, "not enough memory");
+    if (!(*out)[i]) mp_sandbox_must(L, MP_ENOMEM);
     lua_pop(L, 1);
   }
   lua_settop(L, list);

@@ -136,7 +136,7 @@ mp_span mp_script_lazy_text(lua_State *L, int index) {
 
 /* Errors of texts were found before: what fails here has no memory. */
 static void must(source *x, bool ok) {
-  if (!ok || x->j->failed) luaL_error(x->L, "not enough memory");
+  if (!ok || x->j->failed) mp_sandbox_must(x->L, MP_ENOMEM);
 }
 
 static void push_span(source *x) {
@@ -427,6 +427,7 @@ bool mp_script_push_json(lua_State *L, const char *text, size_t len, const char 
   ok = mp_json_skip(&s->reader, NULL) && mp_json_end(&s->reader);
   mp_json_free(&s->reader);
   s->reading = false;
+  if (!ok && err->code == MP_ENOMEM) mp_sandbox_must(L, MP_ENOMEM);
   if (!ok) return false;
   x = begin(L, (mp_span){text, len}, -1);
   push_value(&x, false);
