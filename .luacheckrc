@@ -5,5 +5,7 @@ exclude_files = { "build", "build.luarocks" }
 read_globals = { table = { fields = { "unpack" }, other_fields = true } }
 files["spec"] = { std = "min+busted" }
 files["lua/moonpost/host/openresty"] = { std = "min+ngx_lua" }
+files["examples/haproxy"] = { read_globals = { "core" } }
+files["examples/kong"] = { read_globals = { "kong" } }
 files["examples/**/config/server.lua"] = { read_globals = { "env" } }
 files["lua/moonpost/types.lua"] = { ignore = { "1", "212" } } -- declarations

@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(gcc libc6-dev make cmake ninja-build pkg-config
   lua5.4 liblua5.4-dev lua-cjson lua-argparse lua-busted lua-check luarocks
-  libcurl4-openssl-dev libssl-dev libsqlite3-dev sqlite3 libcmocka-dev lua-socket curl openssl)
+  libcurl4-openssl-dev libssl-dev libsqlite3-dev sqlite3 libcmocka-dev lua-socket lua-luv lua-cqueues curl openssl)
 
 installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | head -n 1)" = installed ]

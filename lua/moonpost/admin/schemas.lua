@@ -82,7 +82,8 @@ local SIGNING_KEY = "^whsk_([A-Za-z0-9+/]{4}){10}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw0
 local UNMASKED = "^(?!(wh[a-z]{2,3}_)?[ -~]{0,2}[*]{4}$)"
 
 local function file()
-  return { type = "string", minLength = 1, maxLength = 1024, description = "Within the config's folder." }
+  return { type = "string", minLength = 1, maxLength = 1024,
+    pattern = "^(?!/)(?!(.*/)?[.][.](/|$))[^\\u0000-\\u001f\\u007f]+$", description = "Within the config's folder." }
 end
 
 local HEADER_VALUE = "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$"
