@@ -93,7 +93,7 @@ local function print_result(result, event, webhook)
   for _, phase in ipairs(PHASES) do
     local use = result.phases[phase]
     if use then
-      rows[#rows + 1] = { phase, output.duration(use.cpu_us / 1000), ("%d"):format(use.instructions), ("%d"):format(use.memory) }
+      rows[#rows + 1] = { phase, ("%.3f ms"):format(use.cpu_us / 1000), ("%d"):format(use.instructions), ("%d"):format(use.memory) }
     end
   end
   if #rows > 0 then output.table({ "PHASE", "TIME", "INSTRUCTIONS", "MEMORY (BYTES)" }, rows) end

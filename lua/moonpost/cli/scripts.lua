@@ -21,7 +21,7 @@ function scripts.list(hooks, args)
     rows[i] = {
       script.name, script.version or "", state_of(script), script.global and "global" or "",
       ("%d"):format(script.calls), ("%d"):format(script.errors),
-      script.calls > 0 and output.duration(script.cpu_ms / script.calls) or "", script.error or script.last_failure or "",
+      script.calls > 0 and ("%.3f ms"):format(script.cpu_ms / script.calls) or "", script.error or script.last_failure or "",
     }
   end
   output.table({ "SCRIPT", "VERSION", "STATE", "", "CALLS", "ERRORS", "CPU A CALL", "WHY" }, rows)
