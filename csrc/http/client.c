@@ -144,6 +144,7 @@ static slot *new_slot(mp_client *client) {
 #else
   SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
+  SET(CURLOPT_NOPROXY, ""); /* the environment's would have libcurl dial past the proxy */
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   SET(CURLOPT_WRITEFUNCTION, on_body);
   SET(CURLOPT_WRITEDATA, s);

@@ -413,6 +413,15 @@ static void test_proxies(void **state) {
   assert_string_equal(o.class, "refused");
   o = send_by(&s, &options, "http://localhost/");
   assert_string_equal(o.class, "refused");
+  /* Nor does the environment have it passed over, which would dial the name unjudged. */
+  setenv("no_proxy", "*", 1);
+  setenv("NO_PROXY", "*", 1);
+  o = send_by(&s, &options, "http://d.test:1/");
+  unsetenv("no_proxy");
+  unsetenv("NO_PROXY");
+  assert_int_equal(o.status, 200);
+  before++;
+  assert_int_equal(atomic_load(&inner.connections), before + 1);
   /* A webhook's own is judged. */
   options.own_proxy = true;
   o = send_by(&s, &options, "http://a.test/");
