@@ -2,6 +2,7 @@
  * runs on the store thread, the lower on the host's. */
 #include <stdlib.h>
 
+#include "engine/answer.h"
 #include "engine/internal.h"
 
 #define MAX_ANSWER ((size_t)64 << 20) /* bytes of one call's JSON */
@@ -100,6 +101,25 @@ static mp_code run_wait(mp_engine *e, mp_call *call, mp_error *err) {
 mp_code mp_engine_wait(mp_engine *engine, int64_t timeout_ms, mp_error *err) {
   mp_call *call = mp_call_new(run_wait, err);
   return call ? mp_call_make_within(engine, call, timeout_ms, NULL, err) : MP_ENOMEM;
+}
+
+/* ---- old history ---------------------------------------------------------------------------- */
+
+static mp_code run_prune(mp_engine *e, mp_call *call, mp_error *err) {
+  const mp_pruned *pruned = &e->upkeep.pruned;
+  mp_code code = mp_upkeep_forget(e, err);
+
+  if (code != MP_OK) return code;
+  mp_buf_add_char(&call->out, '{');
+  mp_answer_number(&call->out, "count", pruned->count);
+  mp_answer_flag(&call->out, "more", pruned->count > 0 || pruned->after > 0);
+  mp_buf_add_char(&call->out, '}');
+  return MP_OK;
+}
+
+mp_code mp_engine_prune(mp_engine *engine, mp_buf *out, mp_error *err) {
+  mp_call *call = mp_call_new(run_prune, err);
+  return call ? mp_call_make(engine, call, out, err) : MP_ENOMEM;
 }
 
 /* ---- scripts -------------------------------------------------------------------------------- */

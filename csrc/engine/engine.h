@@ -84,6 +84,10 @@ void mp_engine_ask(mp_asking *asking);
  * version in place. */
 mp_code mp_engine_scripts(mp_engine *engine, bool reload, mp_buf *out, mp_error *err);
 
+/* One step of forgetting history that is past its age, which goes on by itself otherwise: "count",
+ * the events that it forgot, and "more": there may be others. */
+mp_code mp_engine_prune(mp_engine *engine, mp_buf *out, mp_error *err);
+
 /* count_store: the store's deliveries too, by state, and whether they add up; those that wait are
  * counted one by one. */
 mp_code mp_engine_stats(mp_engine *engine, bool count_store, mp_buf *out, mp_error *err);

@@ -223,6 +223,8 @@ mp_code mp_upkeep_start(mp_engine *engine, mp_error *err);
 mp_code mp_upkeep_leave(mp_engine *engine, mp_error *err);
 void mp_upkeep_tell(mp_engine *engine, mp_news news);
 void mp_upkeep_run(mp_engine *engine);
+/* A step of forgetting old history, in transactions of its own; upkeep.pruned has what it did. */
+mp_code mp_upkeep_forget(mp_engine *engine, mp_error *err);
 int64_t mp_upkeep_due(const mp_engine *engine);
 
 /* store_thread.c */

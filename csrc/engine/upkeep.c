@@ -241,13 +241,13 @@ static int64_t next_forget(const mp_engine *e) {
   return old_at > u->next_prune ? old_at : u->next_prune;
 }
 
-static mp_code forget(mp_engine *e, int64_t now, mp_error *err) {
-  mp_upkeep *u = &e->upkeep;
+mp_code mp_upkeep_forget(mp_engine *engine, mp_error *err) {
+  mp_upkeep *u = &engine->upkeep;
   bool more;
-  mp_code code = forget_old(e, &more, err);
+  mp_code code = forget_old(engine, &more, err);
 
-  u->next_prune = now + (code == MP_OK && more ? PRUNE_BUSY_MS : PRUNE_IDLE_MS);
-  u->forgotten_at = code == MP_OK && !more ? atomic_load(&e->commits) : -1;
+  u->next_prune = mp_mono_ms() + (code == MP_OK && more ? PRUNE_BUSY_MS : PRUNE_IDLE_MS);
+  u->forgotten_at = code == MP_OK && !more ? atomic_load(&engine->commits) : -1;
   return code;
 }
 
@@ -299,7 +299,7 @@ void mp_upkeep_run(mp_engine *engine) {
     u->next_beat = now + BEAT_MS;
     code = beat(engine, &err);
   }
-  if (code == MP_OK && now >= next_forget(engine)) code = forget(engine, now, &err);
+  if (code == MP_OK && now >= next_forget(engine)) code = mp_upkeep_forget(engine, &err);
   if (code != MP_OK) {
     mp_log(engine->settings->log, MP_LOG_ERROR, "store.upkeep", "looking after the store: %s",
            err.message);

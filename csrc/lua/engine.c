@@ -357,6 +357,13 @@ static int scripts(lua_State *L) {
   return answer(L, h, mp_engine_scripts(h->engine, lua_toboolean(L, 2), &h->answer, &err), &err);
 }
 
+/* handle:prune() */
+static int prune(lua_State *L) {
+  mp_lua_handle *h = begin(L);
+  mp_error err = {0};
+  return h ? answer(L, h, mp_engine_prune(h->engine, &h->answer, &err), &err) : 3;
+}
+
 /* handle:replay(webhook_id, since_ms, until_ms, "dead" | "held" | "all", limit, after) */
 static int replay(lua_State *L) {
   static const char *const whats[] = {"dead", "held", "all", NULL};
@@ -429,6 +436,7 @@ static const luaL_Reg methods[] = {
     {"resend", resend},
     {"scripts", scripts},
     {"replay", replay},
+    {"prune", prune},
     {"reports", reports},
     {"event", event},
     {"events", events},

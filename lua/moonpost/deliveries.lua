@@ -117,8 +117,9 @@ end
 -- was there, if it wants them now. It goes in steps, each of them on disk when it is done, oldest first; after a failure, or at
 -- the limit, next is where to go on.
 ---@param options { webhook_id: string, since: string|number?, until: string|number?, state: "dead"|"held"|"all"?, limit: integer?,
--- after: string? } since, until (which is outside): ISO 8601 or seconds since 1970, of the events' created_at; state: default
--- "dead"; limit: how many at most, default 10,000; after: the next of an earlier call
+-- after: string?, progress: fun(count: integer)? } since, until (which is outside): ISO 8601 or seconds since 1970, of the
+-- events' created_at; state: default "dead"; limit: how many at most, default 10,000; after: the next of an earlier call;
+-- progress: called after each step
 ---@return { count: integer, next: string? }|nil result next: there may be more
 ---@return string? message
 ---@return string? code EINVAL, ENOENT
@@ -141,6 +142,7 @@ function methods:replay(options)
       return nil, ("%s (after %d, up to %s)"):format(message, result.count, result.next or "the first"), code
     end
     result = { count = result.count + step.count, next = step.next }
+    if options.progress then options.progress(result.count) end
   until not result.next or result.count >= range.limit
   return result
 end

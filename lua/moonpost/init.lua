@@ -201,6 +201,22 @@ function hooks:reload()
   return json.answer(self._engine:scripts(true))
 end
 
+--- Forgets now what is past its age (webhooks.retention), which happens by itself else, a little at a time.
+---@param options? { progress: fun(count: integer)? } progress: called after each step
+---@return { count: integer }|nil result count: events that were forgotten
+---@return string? message
+---@return string? code
+function hooks:prune(options)
+  local count = 0
+  repeat
+    local step, message, code = json.answer(self._engine:prune())
+    if not step then return nil, ("%s (after %d)"):format(message, count), code end
+    count = count + step.count
+    if options and options.progress then options.progress(count) end
+  until not step.more
+  return { count = count }
+end
+
 --- Stops the engine: what was handed over is committed, requests under way get the given time, the
 -- rest waits in the store for the next start. Emits with done that were not told of are told.
 ---@param seconds? number default 5

@@ -211,6 +211,7 @@ function Deliveries:replay(options)
     } })
     if not step then return nil, message, code end
     result = { count = result.count + step.count, next = step.next ~= json.null and step.next or nil }
+    if options.progress then options.progress(result.count) end
   until not result.next or result.count >= limit
   return result
 end

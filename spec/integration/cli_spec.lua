@@ -64,7 +64,7 @@ describe("the command moonpost", function()
   it("has a version and help", function()
     assert.truthy(ok "--version":find "^moonpost %d+%.%d+%.%d+\n$")
     for _, words in ipairs { {}, { "init" }, { "check" }, { "emit" }, { "webhooks" }, { "webhooks", "set" },
-      { "deliveries", "list" }, { "events", "show" }, { "stats" } } do
+      { "deliveries", "list" }, { "events", "show" }, { "stats" }, { "prune" } } do
       words[#words + 1] = "--help"
       assert.truthy(ok(unpack_from(words)):find "^Usage: moonpost")
     end

@@ -51,8 +51,11 @@ describe("replay", function()
     local ids = emit(5)
     emit(2, "entry.delete")
     local webhook = create("/ok", { "entry.create" })
-    local result = assert(hooks.deliveries:replay { webhook_id = webhook.id, state = "all" })
+    local told = {}
+    local function progress(count) told[#told + 1] = count end
+    local result = assert(hooks.deliveries:replay { webhook_id = webhook.id, state = "all", progress = progress })
     assert.same({ count = 5 }, result)
+    assert.same({ 5 }, told)
     assert(receiver:wait_for(5))
     assert.same(ids, ids_received())
     for _, request in ipairs(receiver:requests()) do

@@ -163,10 +163,12 @@ function deliveries.resend(hooks, args)
 end
 
 function deliveries.replay(hooks, args)
+  local show = output.progress "%d deliveries ..."
   local result, message, code = hooks.deliveries:replay {
     webhook_id = args.webhook, since = args.since, ["until"] = args["until"], state = args.state, limit = args.limit,
-    after = args.after,
+    after = args.after, progress = show,
   }
+  show(nil)
   if not result then return nil, message, code end
   hooks:wait(args.wait)
   if args.json then
@@ -175,6 +177,22 @@ function deliveries.replay(hooks, args)
   end
   output.line(("%d %s will be made again"):format(result.count, result.count == 1 and "delivery" or "deliveries"))
   if result.next then output.line(("there may be more: go on with --after %s"):format(result.next)) end
+  return true
+end
+
+-- ---- old history --------------------------------------------------------------------------------------
+
+function deliveries.prune(hooks, args)
+  if not hooks.prune then return nil, "prune: expected a config: a server forgets by itself", "EINVAL" end
+  local show = output.progress "%d events ..."
+  local result, message, code = hooks:prune { progress = show }
+  show(nil)
+  if not result then return nil, message, code end
+  if args.json then
+    output.json(result)
+  else
+    output.line(("forgot %d %s"):format(result.count, result.count == 1 and "event" or "events"))
+  end
   return true
 end
 

@@ -253,6 +253,7 @@ local function new_parser()
   add_listen(parser)
   add_verify(parser)
   add_serve(parser)
+  on_config(parser:command("prune", "Forget now what is past its age (webhooks.retention)."))
   on_store(parser:command("stats", "Count what is in the store."))
   on_store(parser:command("metrics", "Print metrics in Prometheus' text format."))
   parser:add_complete_command()
@@ -261,6 +262,7 @@ end
 
 local COMMANDS = {
   emit = deliveries.emit,
+  prune = deliveries.prune,
   stats = deliveries.stats, metrics = deliveries.metrics,
   scripts = scripts.list,
   webhooks = webhooks,

@@ -31,11 +31,26 @@ output.visible = visible
 output.RED = "\27[31m"
 local PLAIN = "\27[0m"
 
+local function is_terminal(fd)
+  local ok, _, code = os.execute(("test -t %d"):format(fd)) -- 5.1 answers the status alone
+  return ok == true and (code or 0) == 0 or ok == 0
+end
+
 local function colours(choice)
   if choice == "always" then return true end
   if choice == "never" or os.getenv "NO_COLOR" then return false end
-  local ok, _, code = os.execute "test -t 1" -- 5.1 answers the status alone
-  return ok == true and (code or 0) == 0 or ok == 0
+  return is_terminal(1)
+end
+
+--- Counts on standard error while something takes its time, where that is a terminal.
+---@param format string of the count
+---@return fun(count: integer|nil) show nil: the line goes
+function output.progress(format)
+  if not is_terminal(2) then return function() end end
+  return function(count)
+    io.stderr:write("\r\27[K", count and format:format(count) or "")
+    io.stderr:flush()
+  end
 end
 
 --- A function that makes text visible and gives it a colour, where colours are wanted.
