@@ -184,7 +184,8 @@ void mp_script_to_json(lua_State *L, int index, const char *root);
 /* ---- libraries ------------------------------------------------------------------------------ */
 
 /* Each fills the table at the stack's top. */
-void mp_script_open_base(lua_State *L); /* lib_base.c: the functions and all libraries */
+void mp_script_open_base(lua_State *L);  /* lib_base.c: the functions and all libraries */
+void mp_script_open_types(lua_State *L); /* of the functions */
 void mp_script_open_string(lua_State *L);
 void mp_script_open_patterns(lua_State *L); /* of string */
 void mp_script_open_format(lua_State *L);   /* of string */

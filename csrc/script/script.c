@@ -9,214 +9,41 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "script/result.h"
 #include "script/sandbox.h"
-
-#define MAX_CONTENT_TYPE 200 /* bytes */
-
-typedef enum phase { ROUTE, FILTER, TRANSFORM, PHASES } phase;
-static const char *const phase_names[] = {"route", "filter", "transform"};
 
 struct mp_script {
   mp_sandbox sandbox;
   char hash[MP_SCRIPT_HASH + 1];
-  bool has[PHASES];
+  bool has[MP_PHASES];
   char **events, **models; /* NULL-terminated; NULL: all */
 };
-
-/* One call of a phase. */
-typedef struct call {
-  mp_script *script;
-  phase phase;
-  bool *keep;                            /* filter's answer */
-  bool *changed;                         /* transform's */
-  mp_buf *body, *headers, *content_type; /* transform's; body: route's names */
-} call;
-
-/* ---- what phases return --------------------------------------------------------------------- */
-
-/* Raises an error: "crm.lua: filter: ...". */
-static int refuse(lua_State *L, const call *c, const char *format, const char *got) {
-  lua_pushfstring(L, "%s.lua: %s: ", c->script->sandbox.name, phase_names[c->phase]);
-  lua_pushfstring(L, format, got);
-  lua_concat(L, 2);
-  return lua_error(L);
-}
-
-static void take_route(lua_State *L, const call *c, int first, int count) {
-  mp_sandbox *s = &c->script->sandbox;
-
-  if (count == 0 || lua_isnil(L, first)) return;
-  if (!lua_istable(L, first)) {
-    refuse(L, c, "expected nil or a list of webhooks' names, got a %s", luaL_typename(L, first));
-  }
-  mp_script_push_keys(L, first);
-  if (!lua_isnumber(L, -1)) {
-    refuse(L, c, "expected nil or a list of webhooks' names, got a table with %s", "other keys");
-  }
-  for (int i = 1; i <= (int)lua_rawlen(L, first); i++) {
-    lua_rawgeti(L, first, i);
-    if (lua_type(L, -1) != LUA_TSTRING) {
-      refuse(L, c, "expected names of webhooks, got a %s in the list", luaL_typename(L, -1));
-    }
-    lua_pop(L, 1);
-  }
-  mp_script_mark_list(L, first);
-  mp_script_to_json(L, first, "route");
-  mp_buf_add(c->body, s->out.data, s->out.len);
-  mp_sandbox_must(L, c->body->failed);
-}
-
-/* Nothing at all is what a function without a return gives: that drops no event by itself. */
-static void take_filter(lua_State *L, const call *c, int first, int count) {
-  if (count == 0) refuse(L, c, "expected true or false, got %s", "nothing: a return is missing");
-  if (!lua_isnil(L, first) && !lua_isboolean(L, first)) {
-    refuse(L, c, "expected true or false, got a %s", luaL_typename(L, first));
-  }
-  *c->keep = lua_toboolean(L, first);
-}
-
-static void take_headers(lua_State *L, const call *c, int headers) {
-  mp_sandbox *s = &c->script->sandbox;
-  int keys, out, n = 0;
-
-  if (!lua_istable(L, headers)) {
-    refuse(L, c, "headers: expected a table, got a %s", luaL_typename(L, headers));
-  }
-  mp_script_push_keys(L, headers);
-  keys = lua_gettop(L);
-  if (lua_isnumber(L, keys)) {
-    if (lua_tointeger(L, keys) == 0) return;
-    refuse(L, c, "headers: expected a table of names and values, got a %s", "list");
-  }
-  lua_newtable(L);
-  out = lua_gettop(L);
-  for (int i = 1; i <= (int)lua_rawlen(L, keys); i++) {
-    lua_rawgeti(L, keys, i);
-    if (lua_type(L, -1) != LUA_TSTRING) {
-      refuse(L, c, "headers: expected names that are strings, got a %s", luaL_typename(L, -1));
-    }
-    lua_createtable(L, 2, 0);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, 1);
-    lua_pushvalue(L, -2);
-    lua_rawget(L, headers);
-    if (lua_isnil(L, -1)) {
-      lua_settop(L, out);
-      continue;
-    }
-    if (lua_type(L, -1) != LUA_TSTRING) {
-      lua_pushfstring(L, "headers: '%s': expected a string, got a %s", lua_tostring(L, -3),
-                      luaL_typename(L, -1));
-      refuse(L, c, "%s", lua_tostring(L, -1));
-    }
-    lua_rawseti(L, -2, 2);
-    lua_rawseti(L, out, ++n);
-    lua_settop(L, out);
-  }
-  if (n == 0) return;
-  mp_script_to_json(L, out, "headers");
-  mp_buf_add(c->headers, s->out.data, s->out.len);
-  mp_sandbox_must(L, c->headers->failed);
-}
-
-static bool is_content_type(const char *text, size_t len) {
-  if (len == 0 || len > MAX_CONTENT_TYPE || !memchr(text, '/', len)) return false;
-  for (size_t i = 0; i < len; i++)
-    if (text[i] < ' ' || text[i] > '~') return false;
-  return true;
-}
-
-static void take_content_type(lua_State *L, const call *c, int index, bool text) {
-  size_t len;
-  const char *type;
-
-  if (!text) refuse(L, c, "content_type is for a payload that is a %s", "string");
-  if (lua_type(L, index) != LUA_TSTRING) {
-    refuse(L, c, "content_type: expected a string, got a %s", luaL_typename(L, index));
-  }
-  type = lua_tolstring(L, index, &len);
-  if (!is_content_type(type, len)) {
-    refuse(L, c, "content_type: expected %s", "a media type such as text/plain");
-  }
-  mp_buf_reset(c->content_type);
-  mp_buf_add(c->content_type, type, len);
-  mp_sandbox_must(L, c->content_type->failed);
-}
-
-/* The second thing that a transform returns. */
-static void take_extras(lua_State *L, const call *c, int index, bool text) {
-  if (!lua_istable(L, index)) {
-    refuse(L, c, "expected a table with headers or content_type after the payload, got a %s",
-           luaL_typename(L, index));
-  }
-  mp_script_fill(L, index);
-  lua_pushnil(L);
-  while (lua_next(L, index)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
-    int top = lua_gettop(L);
-    if (strcmp(key, "content_type") == 0) {
-      take_content_type(L, c, top, text);
-    } else if (strcmp(key, "headers") == 0) {
-      take_headers(L, c, top);
-    } else if (!mp_script_is_hidden(L, -2)) {
-      refuse(L, c, "expected headers or content_type after the payload, got '%s'", key);
-    }
-    lua_settop(L, top - 1);
-  }
-}
-
-static void take_transform(lua_State *L, const call *c, int first, int count) {
-  mp_sandbox *s = &c->script->sandbox;
-  bool text = count > 0 && lua_type(L, first) == LUA_TSTRING;
-
-  if (text) {
-    size_t len;
-    const char *body = lua_tolstring(L, first, &len);
-    mp_buf_add(c->body, body, len);
-    mp_buf_add_str(c->content_type, "text/plain; charset=utf-8");
-    mp_sandbox_must(L, c->content_type->failed);
-    *c->changed = true;
-  } else if (count > 0 && lua_istable(L, first)) {
-    mp_script_to_json(L, first, "payload");
-    mp_buf_add(c->body, s->out.data, s->out.len);
-    *c->changed = true;
-  } else if (count > 0 && !lua_isnil(L, first)) {
-    refuse(L, c, "expected a table, a string or nil, got a %s", luaL_typename(L, first));
-  }
-  mp_sandbox_must(L, c->body->failed);
-  if (count > 1 && !lua_isnil(L, first + 1)) take_extras(L, c, first + 1, text);
-}
 
 /* ---- calling a phase ------------------------------------------------------------------------ */
 
 static int run_phase(lua_State *L) {
-  const call *c = lua_touserdata(L, 1);
+  const mp_phase_call *c = lua_touserdata(L, 1);
   int first, arguments = 0;
 
   mp_script_push_script(L);
-  lua_pushstring(L, phase_names[c->phase]);
+  lua_pushstring(L, mp_phase_names[c->phase]);
   lua_rawget(L, 2);
   first = lua_gettop(L);
   if (!lua_isfunction(L, first)) { /* it is not what it was when it was loaded */
-    return refuse(L, c, "expected a function, got a %s", luaL_typename(L, first));
+    return mp_phase_refuse(L, c, "expected a function, got a %s", luaL_typename(L, first));
   }
-  if (c->phase == TRANSFORM) {
+  if (c->phase == MP_TRANSFORM) {
     mp_script_push_document(L, MP_DOC_PAYLOAD);
     arguments++;
   }
   mp_script_push_document(L, MP_DOC_EVENT);
   arguments++;
-  if (c->phase != ROUTE) {
+  if (c->phase != MP_ROUTE) {
     mp_script_push_webhook(L);
     arguments++;
   }
   mp_sandbox_call(L, arguments, LUA_MULTRET);
-  if (c->phase == ROUTE)
-    take_route(L, c, first, lua_gettop(L) - first + 1);
-  else if (c->phase == FILTER)
-    take_filter(L, c, first, lua_gettop(L) - first + 1);
-  else
-    take_transform(L, c, first, lua_gettop(L) - first + 1);
+  mp_phase_take(L, c, first, lua_gettop(L) - first + 1);
   return 0;
 }
 
@@ -237,7 +64,7 @@ static void seed(mp_sandbox *s, const mp_script_event *event) {
     s->random[i] = scramble(&state);
 }
 
-static mp_code run(call *c, const mp_script_event *event, const mp_script_webhook *webhook,
+static mp_code run(mp_phase_call *c, const mp_script_event *event, const mp_script_webhook *webhook,
                    mp_span payload, mp_script_use *use, mp_error *err) {
   mp_sandbox *s = &c->script->sandbox;
   mp_code code;
@@ -254,14 +81,14 @@ static mp_code run(call *c, const mp_script_event *event, const mp_script_webhoo
 
 static mp_code script_route(mp_script *script, const mp_script_event *event, mp_buf *names,
                             mp_script_use *use, mp_error *err) {
-  call c = {.script = script, .phase = ROUTE, .body = names};
+  mp_phase_call c = {.script = script, .phase = MP_ROUTE, .body = names};
   return run(&c, event, NULL, (mp_span){NULL, 0}, use, err);
 }
 
 static mp_code script_filter(mp_script *script, const mp_script_event *event,
                              const mp_script_webhook *webhook, bool *keep, mp_script_use *use,
                              mp_error *err) {
-  call c = {.script = script, .phase = FILTER, .keep = keep};
+  mp_phase_call c = {.script = script, .phase = MP_FILTER, .keep = keep};
   return run(&c, event, webhook, (mp_span){NULL, 0}, use, err);
 }
 
@@ -269,12 +96,12 @@ static mp_code script_transform(mp_script *script, const mp_script_event *event,
                                 const mp_script_webhook *webhook, const char *payload,
                                 size_t payload_len, bool *changed, mp_buf *body, mp_buf *headers,
                                 mp_buf *content_type, mp_script_use *use, mp_error *err) {
-  call c = {.script = script,
-            .phase = TRANSFORM,
-            .changed = changed,
-            .body = body,
-            .headers = headers,
-            .content_type = content_type};
+  mp_phase_call c = {.script = script,
+                     .phase = MP_TRANSFORM,
+                     .changed = changed,
+                     .body = body,
+                     .headers = headers,
+                     .content_type = content_type};
   *changed = false;
   return run(&c, event, webhook, (mp_span){payload, payload_len}, use, err);
 }
@@ -331,9 +158,9 @@ static int read_script(lua_State *L) {
   while (lua_next(L, 2)) {
     const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
     int i = 0;
-    while (i < PHASES && strcmp(key, phase_names[i]) != 0)
+    while (i < MP_PHASES && strcmp(key, mp_phase_names[i]) != 0)
       i++;
-    if (i < PHASES) {
+    if (i < MP_PHASES) {
       if (!lua_isfunction(L, -1)) {
         return luaL_error(L, "%s.lua: %s: expected a function, got a %s", s->name, key,
                           luaL_typename(L, -1));
@@ -374,14 +201,14 @@ static bool is_at_fault(const mp_sandbox *s, const mp_error *err) {
   char own[160];
 
   if (!s->looked || s->unknown || s->over[0]) return true;
-  for (int i = 0; i < PHASES; i++) {
-    snprintf(own, sizeof own, "%s.lua: %s: ", s->name, phase_names[i]);
+  for (int i = 0; i < MP_PHASES; i++) {
+    snprintf(own, sizeof own, "%s.lua: %s: ", s->name, mp_phase_names[i]);
     if (strncmp(err->message, own, strlen(own)) == 0) return true;
   }
   return false;
 }
 
-static mp_code try_phase(mp_script *script, phase which, const mp_script_event *event,
+static mp_code try_phase(mp_script *script, mp_phase which, const mp_script_event *event,
                          mp_error *err) {
   static const char *const events[] = {"*"};
   const mp_script_webhook webhook = {
@@ -394,9 +221,9 @@ static mp_code try_phase(mp_script *script, phase which, const mp_script_event *
   mp_buf_init(&body, MP_BUF_NO_LIMIT);
   mp_buf_init(&headers, MP_BUF_NO_LIMIT);
   mp_buf_init(&content_type, MP_BUF_NO_LIMIT);
-  if (which == ROUTE)
+  if (which == MP_ROUTE)
     code = script_route(script, event, &body, &use, err);
-  else if (which == FILTER)
+  else if (which == MP_FILTER)
     code = script_filter(script, event, &webhook, &keep, &use, err);
   else
     code = script_transform(script, event, &webhook, event->body, event->body_len, &changed, &body,
@@ -432,8 +259,8 @@ static mp_code try_phases(mp_script *script, mp_error *err) {
   }
   event.body_len = strlen(body);
   script->sandbox.trying = true;
-  for (int i = 0; i < PHASES && code == MP_OK; i++)
-    if (script->has[i]) code = try_phase(script, (phase)i, &event, err);
+  for (int i = 0; i < MP_PHASES && code == MP_OK; i++)
+    if (script->has[i]) code = try_phase(script, (mp_phase)i, &event, err);
   script->sandbox.trying = false;
   return code;
 }
@@ -527,7 +354,7 @@ static bool any_matches(char *const *patterns, const char *text) {
 }
 
 /* A model is named by its uid ("application::address.address"), or by what follows its last dot. */
-static bool takes(const mp_script *script, phase which, const char *type, const char *model) {
+static bool takes(const mp_script *script, mp_phase which, const char *type, const char *model) {
   const char *dot = model ? strrchr(model, '.') : NULL;
 
   return script && script->has[which] && any_matches(script->events, type) &&
@@ -535,15 +362,15 @@ static bool takes(const mp_script *script, phase which, const char *type, const 
 }
 
 static bool script_routes(const mp_script *script, const char *type, const char *model) {
-  return takes(script, ROUTE, type, model);
+  return takes(script, MP_ROUTE, type, model);
 }
 
 static bool script_filters(const mp_script *script, const char *type, const char *model) {
-  return takes(script, FILTER, type, model);
+  return takes(script, MP_FILTER, type, model);
 }
 
 static bool script_transforms(const mp_script *script, const char *type, const char *model) {
-  return takes(script, TRANSFORM, type, model);
+  return takes(script, MP_TRANSFORM, type, model);
 }
 
 static bool script_changed(const mp_script *script) {
