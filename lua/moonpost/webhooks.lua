@@ -31,6 +31,8 @@ local methods = mt.__index
 ---@field oldSecrets { secret: string, expires_at: string? }[]? that sign too, masked
 ---@field signingKey string? masked
 ---@field publicKey string? of signingKey, for who verifies
+---@field tls { ca: string?, cert: string?, key: string?, pin: string?, minVersion: string?, insecure: boolean? }?
+---@field proxy string?
 ---@field hubSignature { header: string, prefix: string, encoding: "hex"|"base64", secret: string }? secret: masked
 ---@field auth table? its secrets masked
 
@@ -96,6 +98,9 @@ end
 -- with signingKey ("whsk_...", or true: one is made) as v1a too; with hubSignature in the older way. auth says what shows the receiver
 -- who sends: { type = "bearer", token = }, { type = "basic", username =, password = }, { type = "header", name =, value = } or
 -- { type = "oauth2", tokenUrl =, clientId =, clientSecret =, scope =, audience =, clientAuth = "basic"|"body" }.
+--
+-- tls: { ca =, cert =, key = (PEM files, relative to the config's folder and within it), pin = "sha256//...", minVersion = "1.2",
+-- insecure = false }; proxy: the URL of one that takes the place of the config's.
 ---@param options? { show_secrets: boolean? } true: what is answered has its secrets in full (here and below)
 ---@return moonpost.Webhook|nil
 ---@return string? message

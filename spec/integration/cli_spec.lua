@@ -229,6 +229,28 @@ describe("the command moonpost", function()
     assert.truthy(receivers.header(assert(receiver:wait_for(1))[1], "authorization"):find "^Basic ")
   end)
 
+  it("says how a receiver is verified, and warns where it is not", function()
+    local out, err = apart("webhooks", "add", "--name", "careless", "--url", "https://crm.example/", "--event", "*", "--json",
+      "--tls", "insecure=true", "--tls", "minVersion=1.3", "--proxy", "http://proxy.example:3128")
+    assert.truthy(err:find("('careless') sends to whoever answers", 1, true), err)
+    local webhook = cjson.decode(out)
+    assert.same({ insecure = true, minVersion = "1.3" }, webhook.tls)
+    assert.equal("http://proxy.example:3128", webhook.proxy)
+    for _, words in ipairs { { "get", webhook.id }, { "list" }, { "set", webhook.id, "--name", "careless" } } do
+      assert.truthy(ok("webhooks", unpack_from(words)):find("careless is NOT VERIFIED", 1, true))
+    end
+    assert.truthy(ok("webhooks", "get", webhook.id):find "tls +1.3 or newer\n")
+    webhook = cjson.decode((apart("webhooks", "set", webhook.id, "--no-tls", "--no-proxy", "--json")))
+    assert.is_nil(webhook.tls)
+    assert.is_nil(webhook.proxy)
+    assert.falsy(ok("webhooks", "list"):find("NOT VERIFIED", 1, true))
+    for _, word in ipairs { "insecure", "ca=none.pem", "verify=false", "insecure=1" } do
+      local output, code = moonpost("webhooks", "set", webhook.id, "--tls", word)
+      assert.equal(1, code)
+      assert.truthy(output:find("tls", 1, true), output)
+    end
+  end)
+
   it("webhooks of the config are shown, and are read-only", function()
     temp.write(dir .. "/shop/config/server.lua", ([[return { webhooks = {
       store = "../data/moonpost.db", models = "../models", network = { allow = { "127.0.0.0/8" } },
