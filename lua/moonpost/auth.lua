@@ -1,5 +1,6 @@
 --- How a webhook's requests show their receiver who sends them: its field auth.
 local core = require "moonpost.core"
+local header_name = require "moonpost.header_name"
 local suggest = require "moonpost.suggest"
 local value_of = require "moonpost.value"
 
@@ -43,17 +44,7 @@ local FIELDS = {
     if ok and value:find(":", 1, true) then return nil, ("%s: expected no colon (RFC 7617)"):format(where) end
     return ok, message
   end,
-  name = function(value, where)
-    local ok, message = check_text(value, where)
-    if not ok then return nil, message end
-    ok, message = core.check_header(where, value, "")
-    if not ok then return nil, message end
-    local lower = value:lower()
-    if core.header_reserved(value) or lower == "x-strapi-event" or lower == "content-type" then
-      return nil, ("%s: '%s' is moonpost's own header and cannot be set"):format(where, value)
-    end
-    return true
-  end,
+  name = header_name.check,
   tokenUrl = function(value, where, context)
     local ok, message = check_text(value, where)
     if not ok then return nil, message end

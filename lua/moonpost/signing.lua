@@ -3,6 +3,7 @@
 -- The store's definition has secrets, a list of { secret } and { secret, until }, newest first; until (milliseconds since 1970):
 -- when one that was replaced ends.
 local core = require "moonpost.core"
+local header_name = require "moonpost.header_name"
 local suggest = require "moonpost.suggest"
 local time = require "moonpost.time"
 local value_of = require "moonpost.value"
@@ -54,17 +55,7 @@ function signing.check_key(value, where, context)
 end
 
 local HUB = {
-  header = function(value, where)
-    if type(value) ~= "string" then return nil, ("%s: expected a header name, got %s"):format(where, kind(value)) end
-    local ok, message = core.check_header(where, value, "")
-    if not ok then return nil, message end
-    local lower = value:lower()
-    if core.header_reserved(value) or lower == "x-strapi-event" or lower == "content-type" then
-      return nil, ("%s: '%s' is moonpost's own header and cannot be set"):format(where, value)
-    end
-    if #value > 255 then return nil, ("%s: expected at most 255 bytes, got %d"):format(where, #value) end
-    return true
-  end,
+  header = header_name.check,
   prefix = function(value, where)
     if type(value) ~= "string" or #value > 64 or value:find "[^!-~]" then
       return nil, ("%s: expected at most 64 visible ASCII characters, got %s"):format(where, value_of.shown(value))
