@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "payload/number.h"
+
 bool mp_read_is(mp_span key, const char *name) {
   return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
 }
@@ -45,7 +47,7 @@ bool mp_read_number(mp_json *j, double least, double most, double *out) {
   if (raw.len >= sizeof text) return mp_json_fail(j, "a number that is too long");
   memcpy(text, raw.data, raw.len);
   text[raw.len] = '\0';
-  *out = strtod(text, NULL);
+  if (!mp_number_read(text, out)) return mp_json_fail(j, "expected a number");
   if (*out < least || *out > most) {
     return mp_json_fail(j, "expected a number between %g and %g", least, most);
   }

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "engine/read.h"
+#include "payload/number.h"
 
 #define MAX_TOKEN    4096
 #define MAX_LIFE_S   ((double)24 * 60 * 60)
@@ -34,14 +35,13 @@ typedef struct token_answer {
 
 /* Some write it as a string. */
 static bool read_life(mp_json *j, double *out) {
-  char *text = NULL, *end;
-  bool ok = true;
+  char *text = NULL;
+  bool ok;
 
   if (mp_json_type_of(j) == MP_JSON_NUMBER) return mp_read_number(j, -1e15, 1e15, out);
   if (mp_json_type_of(j) != MP_JSON_STRING) return mp_json_skip(j, NULL);
   if (!mp_read_string(j, &text)) return false;
-  *out = strtod(text, &end);
-  if (end == text || *end) ok = mp_json_fail(j, "expected seconds");
+  ok = mp_number_read(text, out) || mp_json_fail(j, "expected seconds");
   free(text);
   return ok;
 }

@@ -1,4 +1,4 @@
-/* Numbers as JSON text.
+/* Numbers as text, and from it.
  *
  * A double is written by ECMAScript 2023 section 6.1.6.1.20 (Number::toString): of the decimals
  * that read back as it those with the fewest digits, and of these the nearest. Integers and
@@ -9,6 +9,7 @@
 
 #include <float.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -141,4 +142,19 @@ void mp_number_add_double(mp_buf *out, double value) {
     mp_buf_add_char(out, '.');
     mp_buf_add(out, text + point, (size_t)(n - point));
   }
+}
+
+bool mp_number_read(const char *text, double *out) {
+  locale_t plain, before;
+  char *end;
+
+  if (text[0] == '\0' || text[strspn(text, "+-.0123456789eE")] != '\0') return false;
+  plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+  before = plain ? uselocale(plain) : (locale_t)0;
+  *out = strtod(text, &end);
+  if (plain) {
+    uselocale(before);
+    freelocale(plain);
+  }
+  return end != text && *end == '\0';
 }

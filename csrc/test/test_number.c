@@ -103,11 +103,33 @@ static void test_doubles(void **state) {
   }
 }
 
+static void test_read(void **state) {
+  static const struct {
+    const char *text;
+    double value;
+  } good[] = {{"0", 0},      {"-0.5", -0.5}, {"2.5", 2.5},        {"1e3", 1000},
+              {"1E-2", .01}, {"007", 7},     {"1e400", INFINITY}, {"1e-400", 0}};
+  static const char *const bad[] = {"",     " 1",  "1 ",   "1,5",    "nan",  "inf", "-Infinity",
+                                    "0x10", "1e",  "1e+",  "1.5.2",  "-",    ".",   "e5",
+                                    "1-2",  "--1", "1\n2", "0x1p-2", "1e1e1"};
+  double value;
+
+  (void)state;
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    assert_true(mp_number_read(good[i].text, &value));
+    assert_true(value == good[i].value);
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    if (mp_number_read(bad[i], &value)) fail_msg("'%s' was read as %g", bad[i], value);
+  }
+}
+
 /* A host may have set a locale whose decimal point is a comma. */
 static void test_locale(void **state) {
   (void)state;
   if (!setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "fr_FR.UTF-8")) skip();
   test_doubles(state);
+  test_read(state);
   setlocale(LC_ALL, "C");
 }
 
@@ -161,7 +183,7 @@ static void test_random(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_integers),
-                                     cmocka_unit_test(test_doubles), cmocka_unit_test(test_locale),
-                                     cmocka_unit_test(test_random)};
+                                     cmocka_unit_test(test_doubles), cmocka_unit_test(test_read),
+                                     cmocka_unit_test(test_locale), cmocka_unit_test(test_random)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
