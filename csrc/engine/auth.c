@@ -40,14 +40,19 @@ static bool need(mp_json *j, char *const *fields, int which) {
   return (fields[which] && *fields[which]) || mp_json_fail(j, "expected %s", field_names[which]);
 }
 
+/* What was written is over its limit, or found no memory. */
+static bool no_room(mp_json *j, mp_buf *text) {
+  bool large = text->failed == MP_E2BIG;
+
+  if (text->data) explicit_bzero(text->data, text->cap);
+  mp_buf_free(text);
+  return large ? mp_json_fail(j, "more than %zu bytes", text->limit) : mp_read_no_memory(j);
+}
+
 /* A buffer's text, NUL-terminated and the caller's. */
 static bool take(mp_json *j, mp_buf *text, char **out) {
   mp_buf_add_char(text, '\0');
-  if (text->failed != MP_OK) {
-    if (text->data) explicit_bzero(text->data, text->cap);
-    mp_buf_free(text);
-    return mp_read_no_memory(j);
-  }
+  if (text->failed != MP_OK) return no_room(j, text);
   *out = mp_buf_take(text, NULL);
   return true;
 }
@@ -67,7 +72,6 @@ static bool make_bearer(mp_json *j, char *const *fields, char **out) {
 /* RFC 7617 section 2: the user's name has no colon. */
 static bool make_basic(mp_json *j, const char *user, const char *password, char **out) {
   mp_buf plain, text;
-  bool ok;
 
   if (strchr(user, ':')) return mp_json_fail(j, "username: expected no colon");
   mp_buf_init(&plain, MP_HEADERS_MAX_BYTES);
@@ -75,15 +79,12 @@ static bool make_basic(mp_json *j, const char *user, const char *password, char 
   mp_buf_add_str(&plain, user);
   mp_buf_add_char(&plain, ':');
   mp_buf_add_str(&plain, password);
+  if (plain.failed != MP_OK) return no_room(j, &plain);
   mp_buf_add_str(&text, "Basic ");
-  if (plain.failed == MP_OK) {
-    mp_base64_add(&text, (unsigned char *)plain.data, plain.len);
-    explicit_bzero(plain.data, plain.cap);
-  }
-  ok = plain.failed == MP_OK ? take(j, &text, out) : mp_read_no_memory(j);
+  mp_base64_add(&text, (unsigned char *)plain.data, plain.len);
+  explicit_bzero(plain.data, plain.cap);
   mp_buf_free(&plain);
-  if (!ok) mp_buf_free(&text);
-  return ok;
+  return take(j, &text, out);
 }
 
 static bool check_field(mp_json *j, const char *name, const char *value) {

@@ -128,11 +128,36 @@ static void test_fractions_whatever_the_locale(void **state) {
   setlocale(LC_ALL, "C");
 }
 
+/* That is the definition's fault, not the memory's: it will not go away. */
+static void test_long_credentials_are_not_out_of_memory(void **state) {
+  static const struct {
+    const char *before, *between;
+  } forms[] = {
+      {HEAD "\"auth\":{\"type\":\"bearer\",\"token\":\"", ""},
+      {HEAD "\"auth\":{\"type\":\"basic\",\"username\":\"", "\",\"password\":\""},
+      {HEAD "\"auth\":{\"type\":\"oauth2\",\"tokenUrl\":\"https://t.example/\",\"clientId\":\"",
+       "\",\"clientSecret\":\""},
+  };
+  char half[4097], text[9000];
+  mp_webhook *w;
+  mp_error err;
+
+  (void)state;
+  memset(half, '+', sizeof half - 1);
+  half[sizeof half - 1] = '\0';
+  for (size_t i = 0; i < COUNT(forms); i++) {
+    snprintf(text, sizeof text, "%s%s%s%s\"}}", forms[i].before, half, forms[i].between, half);
+    assert_int_equal(MP_EINVAL, make(text, &w, &err));
+    assert_non_null(strstr(err.message, "webhook.auth: more than 8192 bytes"));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_malformed),
       cmocka_unit_test(test_truncated),
       cmocka_unit_test(test_fractions_whatever_the_locale),
+      cmocka_unit_test(test_long_credentials_are_not_out_of_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
