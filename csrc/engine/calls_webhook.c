@@ -65,10 +65,33 @@ mp_code mp_engine_webhook(mp_engine *engine, int64_t id, mp_buf *out, mp_error *
   return mp_call_make(engine, call, out, err);
 }
 
+/* ---- changing them -------------------------------------------------------------------------- */
+
+static void log_change(const mp_engine *e, const char *event, int64_t id, const char *name,
+                       bool enabled) {
+  mp_buf text;
+
+  if (!mp_log_wants(e->settings->log, MP_LOG_INFO)) return;
+  mp_buf_init(&text, MP_BUF_NO_LIMIT);
+  mp_buf_add_char(&text, '{');
+  mp_answer_string(&text, "event", event);
+  mp_buf_add_str(&text, ",\"webhook\":{");
+  mp_answer_id(&text, "id", id);
+  mp_answer_string(&text, "name", name);
+  mp_answer_flag(&text, "enabled", enabled);
+  mp_buf_add_str(&text, "}}");
+  if (text.failed == MP_OK) {
+    mp_log_object(e->settings->log, MP_LOG_INFO, event, text.data, text.len);
+  }
+  mp_buf_free(&text);
+}
+
 /* After the commit: the lanes as the store now has them, and the webhook as the answer. */
 static mp_code then_reload(mp_engine *e, mp_call *call, mp_error *err) {
   mp_code code;
 
+  log_change(e, call->created ? "webhook.created" : "webhook.changed", call->id, call->name,
+             call->flag);
   mp_registry_changed(e, MP_RELOAD_CHANGED);
   code = mp_registry_reload(e, err);
   return code == MP_OK ? run_webhook(e, call, err) : code;
@@ -97,6 +120,7 @@ static mp_code run_create(mp_engine *e, mp_call *call, mp_error *err) {
   mp_webhook_unref(webhook);
   if (code == MP_OK) code = mp_registry_insert(e, &row, err);
   call->id = row.id;
+  call->created = true;
   return code;
 }
 
@@ -136,7 +160,9 @@ static mp_code run_delete(mp_engine *e, mp_call *call, mp_error *err) {
 }
 
 static mp_code then_forget(mp_engine *e, mp_call *call, mp_error *err) {
-  (void)call;
+  const mp_webhook *w = webhook_of(e, call->id);
+
+  if (w) log_change(e, "webhook.deleted", w->id, w->name, w->enabled);
   mp_registry_changed(e, MP_RELOAD_CHANGED);
   return mp_registry_reload(e, err);
 }

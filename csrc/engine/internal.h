@@ -59,6 +59,7 @@ typedef struct mp_call {
   /* What run needs, and its answer. */
   int64_t id, id2;
   bool flag;
+  bool created; /* the webhook is new */
   int limit;
   mp_replay_range range;
   char *name, *text; /* owned */

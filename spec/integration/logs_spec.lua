@@ -78,6 +78,18 @@ describe("the log", function()
     assert.equal(2, dead.fields.delivery.attempts)
   end)
 
+  it("tells of webhooks that are made, changed and deleted", function()
+    hooks = open()
+    local id = assert(hooks.webhooks:create { name = "a", url = receiver:url "/ok", events = { "*" } }).id
+    assert(hooks.webhooks:update(id, { enabled = false }))
+    assert(hooks.webhooks:delete(id))
+    hooks:poll()
+    for event, enabled in pairs { ["webhook.created"] = true, ["webhook.changed"] = false, ["webhook.deleted"] = false } do
+      assert.same({ id = id, name = "a", enabled = enabled }, found(event).fields.webhook)
+      assert.equal("info", found(event).level)
+    end
+  end)
+
   it("leaves out what is below the level", function()
     hooks = open { log = { level = "warn" } }
     assert(hooks.webhooks:create { name = "a", url = receiver:url "/status/500", events = { "*" }, retrySchedule = { 0.01 } })
