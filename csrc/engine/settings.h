@@ -65,6 +65,7 @@ typedef struct mp_settings {
   int64_t max_store_bytes;   /* above it the oldest history goes sooner; 0: no limit */
   int64_t probe_ms;          /* how long a receiver that keeps failing is left alone at first */
   int64_t disable_after_ms;  /* a webhook that has failed for so long is disabled; 0: never */
+  bool give_way;             /* waking up, its threads take the CPU from nobody */
   mp_logger *log;            /* a reference; NULL: nothing is logged */
   mp_script_settings scripts;
 } mp_settings;

@@ -4,6 +4,7 @@
  * the delivery thread, runs the hosts' calls, and sleeps until something comes or falls due. It
  * opens the store at its start and closes it at its end. */
 #include <libgen.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -300,9 +301,19 @@ static void end(mp_engine *e) {
   }
 }
 
+/* For this thread and those it starts: waking up takes the CPU from nobody. Else the host's thread
+ * often loses its CPU to the thread that its emit has just woken (sched(7)). */
+static void give_way(void) {
+  const struct sched_param none = {0};
+  (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+}
+
 void *mp_store_thread(void *engine) {
   mp_engine *e = engine;
-  mp_code code = start(e, &e->start_error);
+  mp_code code;
+
+  if (e->settings->give_way) give_way();
+  code = start(e, &e->start_error);
 
   if (code == MP_OK) {
     mp_phase phase;

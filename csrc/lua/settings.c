@@ -204,6 +204,7 @@ mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *er
   s->probe_ms = (int64_t)number_field(&r, "probe_ms");
   s->disable_after_ms = (int64_t)number_field(&r, "disable_after_ms");
   s->max_store_bytes = (int64_t)number_field(&r, "max_store_bytes");
+  s->give_way = flag_field(&r, "give_way");
   s->log = mp_logger_new((mp_log_level)number_field(&r, "log_level"), flag_field(&r, "log_json"));
   if (!s->log && r.code == MP_OK) r.code = mp_fail(err, MP_ENOMEM, "out of memory");
   read_events(&r, s);

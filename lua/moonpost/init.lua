@@ -61,8 +61,10 @@ function moonpost.open(source, options)
   local schema
   schema, message, code = core.schema(conf.schema_list)
   if not schema then return nil, message, code end
+  local own = settings.of(conf, moonpost._VERSION)
+  own.give_way = options ~= nil and options.give_way == true
   local engine
-  engine, message, code = core.open(settings.of(conf, moonpost._VERSION), schema, {
+  engine, message, code = core.open(own, schema, {
     keep_unknown = conf.sanitize.unknownAttributes == "keep",
     keep_users = conf.sanitize.embeddedUsers == "keep",
     event_size = conf.limits.eventSize,

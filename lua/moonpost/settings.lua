@@ -118,6 +118,7 @@ function settings.of(config, version)
   result.key = os.getenv "MOONPOST_KEY"
   result.key_file = config.key_file or config.store .. ".key"
   result.endpoints = endpoints
+  result.give_way = false
   return result
 end
 

@@ -1,5 +1,6 @@
 -- moonpost in a real nginx: emits from its phases, several workers, reload, what goes wrong at the start.
 local cjson = require "cjson"
+local core = require "moonpost.core"
 local hooks_support = require "spec.support.hooks"
 local moonpost = require "moonpost"
 local nginx = require "spec.support.nginx"
@@ -166,6 +167,22 @@ describe("moonpost in nginx #nginx", function()
     assert.equal("50\n", (select(2, server:get "/threads")))
   end)
 
+  it("has threads that take the CPU from nobody", function()
+    start()
+    server:get "/content"
+    local batch, own = 0, server:workers()[1]
+    for _, task in ipairs(core.listdir(("/proc/%d/task"):format(own))) do
+      local stat = temp.read(("/proc/%d/task/%s/stat"):format(own, task.name)) or ""
+      local policy = stat:match "^.*%) (.*)$":match(("%S+ "):rep(38) .. "(%d+)") -- proc(5): field 41
+      if task.name == tostring(own) then
+        assert.equal("0", policy)
+      elseif policy == "3" then
+        batch = batch + 1
+      end
+    end
+    assert.equal(2, batch)
+  end)
+
   it("works with lua_code_cache off", function()
     start { http = "lua_code_cache off;" }
     local ids = {}
@@ -251,6 +268,15 @@ describe("moonpost in nginx #nginx", function()
       assert.truthy(server:log():find("moonpost: not started: ", 1, true))
       require("spec.support.shell").run("mkdir " .. server.dir .. "/data")
       assert(wait_until(30, function() return select(2, server:get "/content"):find "^evt_" end))
+    end)
+
+    it("leaves processes that are no workers alone", function()
+      start { init = [[
+        package.loaded["ngx.process"] = { type = function() return "privileged agent" end }
+        require("moonpost.host.openresty").start("DIR/server.lua")
+      ]] }
+      assert.truthy(select(2, server:get "/content"):find("moonpost is not started", 1, true))
+      assert.is_nil(temp.read(server.dir .. "/m.db"))
     end)
 
     it("says so when it was forgotten", function()

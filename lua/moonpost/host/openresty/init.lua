@@ -109,7 +109,7 @@ local function to_nginx(level, line)
 end
 
 local function open()
-  local hooks, message, code = moonpost.open(state.source, { log = state.log })
+  local hooks, message, code = moonpost.open(state.source, { log = state.log, give_way = true })
   if not hooks then
     state.message, state.code = message, code
     return nil, message, code
