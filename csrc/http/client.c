@@ -57,6 +57,7 @@ struct mp_client {
   mp_list idle;      /* of slots */
   slot *active_head; /* of slots under way */
   int active;
+  bool handles_are_unsafe; /* once they were used (reuse_is_unsafe) */
 };
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
@@ -111,9 +112,14 @@ static curl_socket_t on_socket_needed(void *arg, curlsocktype purpose, struct cu
   return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
+static void close_handle(slot *s) {
+  curl_easy_cleanup(s->easy);
+  s->easy = NULL;
+}
+
 static void free_slot(slot *s) {
   if (!s) return;
-  curl_easy_cleanup(s->easy);
+  close_handle(s);
   mp_buf_free(&s->field_text);
   free(s->response);
   free(s);
@@ -121,19 +127,13 @@ static void free_slot(slot *s) {
 
 static const mp_tls usual_tls;
 
-static slot *new_slot(mp_client *client) {
-  slot *s = calloc(1, sizeof *s);
+/* Gives the slot an easy handle, if it has none. False: out of memory. */
+static bool open_handle(slot *s) {
   bool ok = true;
 
-  if (!s) return NULL;
-  s->client = client;
-  mp_buf_init(&s->field_text, MP_BUF_NO_LIMIT);
+  if (s->easy) return true;
   s->easy = curl_easy_init();
-  s->response = malloc(client->options.response_keep + 1);
-  if (!s->easy || !s->response) {
-    free_slot(s);
-    return NULL;
-  }
+  if (!s->easy) return false;
 #define SET(option, value) ok = ok && curl_easy_setopt(s->easy, option, value) == CURLE_OK
   SET(CURLOPT_NOSIGNAL, 1L); /* other threads' signals are not ours */
   SET(CURLOPT_POST, 1L);
@@ -156,12 +156,31 @@ static slot *new_slot(mp_client *client) {
   SET(CURLOPT_ERRORBUFFER, s->error);
   SET(CURLOPT_PRIVATE, s);
 #undef SET
-  ok = ok && mp_loop_watch(client->loop, s->easy);
-  if (!ok) {
+  ok = ok && mp_loop_watch(s->client->loop, s->easy);
+  if (!ok) close_handle(s);
+  return ok;
+}
+
+static slot *new_slot(mp_client *client) {
+  slot *s = calloc(1, sizeof *s);
+
+  if (!s) return NULL;
+  s->client = client;
+  mp_buf_init(&s->field_text, MP_BUF_NO_LIMIT);
+  s->response = malloc(client->options.response_keep + 1);
+  if (!s->response) {
     free_slot(s);
     return NULL;
   }
   return s;
+}
+
+/* From 7.83.0 to before 8.1.0 a handle that was used before takes an answer whose first header line
+ * begins with a space for the continuation of one that is freed (curl pull request 11103): a
+ * receiver could reach into freed memory. Such handles are used once. */
+static bool reuse_is_unsafe(void) {
+  unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+  return version >= 0x075300 && version < 0x080100;
 }
 
 static bool make_multi(mp_client *c) {
@@ -182,6 +201,7 @@ mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_erro
   c = calloc(1, sizeof *c);
   if (!c) return mp_fail(err, MP_ENOMEM, "out of memory");
   c->options = *options;
+  c->handles_are_unsafe = reuse_is_unsafe();
   code = mp_loop_new(&c->loop, err);
   if (code == MP_OK && !make_multi(c)) code = mp_fail(err, MP_ENOMEM, "out of memory");
   if (code != MP_OK) {
@@ -290,7 +310,8 @@ mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg,
   s->target = request->target;
   s->at_ms = mp_wall_ms();
   s->at_mono_us = mp_mono_us();
-  if (!prepare(s, request) || curl_multi_add_handle(client->multi, s->easy) != CURLM_OK) {
+  if (!open_handle(s) || !prepare(s, request) ||
+      curl_multi_add_handle(client->multi, s->easy) != CURLM_OK) {
     drop_own_lines(s);
     mp_list_push(&client->idle, &s->node);
     return mp_fail(err, MP_ENOMEM, "out of memory");
@@ -342,6 +363,7 @@ static void end(slot *s, mp_result *result) {
   result->response = s->response;
   result->response_len = s->kept;
   drop_own_lines(s);
+  if (c->handles_are_unsafe) close_handle(s);
   s->done(c->options.owner, s->arg, result);
   mp_list_push(&c->idle, &s->node);
 }
