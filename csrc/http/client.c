@@ -23,7 +23,8 @@
 #define RESPONSE_DRAIN ((size_t)1024 * 1024)
 #define RESPONSE_HEAD  ((size_t)64 * 1024)
 
-#define RETRY_MS 20 /* when there is no memory to go on */
+#define RETRY_MS          20 /* when there is no memory to go on */
+#define MAX_RETRY_AFTER_S (366 * 24 * 60 * 60)
 
 typedef struct slot {
   mp_node node; /* in client->idle, or none while under way */
@@ -404,7 +405,8 @@ static void complete(slot *s, CURLcode code) {
   if (result.error_class && (status == 429 || status == 503) && s->head_complete) {
     curl_off_t seconds = 0; /* libcurl reads both forms, seconds and HTTP-date */
     curl_easy_getinfo(s->easy, CURLINFO_RETRY_AFTER, &seconds);
-    result.retry_after_s = seconds;
+    if (seconds > MAX_RETRY_AFTER_S) seconds = MAX_RETRY_AFTER_S;
+    result.retry_after_s = seconds > 0 ? seconds : 0; /* a date that is past */
   }
   /* A status that came before the failure is worth showing. */
   if (status >= 200) result.status = (int)status;

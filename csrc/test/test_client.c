@@ -17,6 +17,7 @@ typedef struct outcome {
   bool told;
   int status;
   char error_class[32];
+  int64_t retry_after_s;
 } outcome;
 
 static void on_done(void *owner, void *arg, const mp_result *result) {
@@ -24,6 +25,7 @@ static void on_done(void *owner, void *arg, const mp_result *result) {
   (void)owner;
   o->told = true;
   o->status = result->status;
+  o->retry_after_s = result->retry_after_s;
   snprintf(o->error_class, sizeof o->error_class, "%s",
            result->error_class ? result->error_class : "");
 }
@@ -61,43 +63,84 @@ static outcome ask(mp_client *client, mp_target *target, int listener, const cha
   return o;
 }
 
-/* libcurl took such a line for the continuation of a header field of the request before, which it
- * had freed. */
-static void an_answer_may_begin_with_a_folded_line(void **state) {
-  mp_client_options options = {.max_requests = 2, .response_keep = 64, .done = on_done};
-  mp_target_options to = {.timeout_ms = 10000, .connect_timeout_ms = 10000, .user_agent = "test"};
+typedef struct fixture {
+  int listener;
   mp_netguard *guard;
   mp_client *client;
   mp_target *target;
-  char url[64];
-  outcome o;
-  int port, listener = listen_on_loopback(&port);
+} fixture;
 
-  (void)state;
+static int set_up(void **state) {
+  static fixture f;
+  mp_client_options options = {.max_requests = 2, .response_keep = 64, .done = on_done};
+  mp_target_options to = {.timeout_ms = 10000, .connect_timeout_ms = 10000, .user_agent = "test"};
+  char url[64];
+  int port;
+
+  f.listener = listen_on_loopback(&port);
   snprintf(url, sizeof url, "http://127.0.0.1:%d/", port);
-  assert_int_equal(mp_netguard_new(&guard, NULL), MP_OK);
-  assert_int_equal(mp_netguard_add(guard, MP_NETGUARD_ALLOW, "127.0.0.1", NULL), MP_OK);
+  assert_int_equal(mp_netguard_new(&f.guard, NULL), MP_OK);
+  assert_int_equal(mp_netguard_add(f.guard, MP_NETGUARD_ALLOW, "127.0.0.1", NULL), MP_OK);
   to.url = url;
-  to.guard = guard;
-  assert_int_equal(mp_target_new(&to, &target, NULL), MP_OK);
-  assert_int_equal(mp_client_new(&options, &client, NULL), MP_OK);
+  to.guard = f.guard;
+  assert_int_equal(mp_target_new(&to, &f.target, NULL), MP_OK);
+  assert_int_equal(mp_client_new(&options, &f.client, NULL), MP_OK);
+  *state = &f;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  fixture *f = *state;
+  mp_client_free(f->client);
+  mp_target_free(f->target);
+  mp_netguard_free(f->guard);
+  close(f->listener);
+  return 0;
+}
+
+static outcome answered(fixture *f, const char *text) {
+  return ask(f->client, f->target, f->listener, text);
+}
+
+/* libcurl took such a line for the continuation of a header field of the request before, which it
+ * had freed. */
+static void an_answer_may_begin_with_a_folded_line(void **state) {
+  outcome o;
+
   for (int i = 0; i < 3; i++) {
-    o = ask(client, target, listener, "HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n");
+    o = answered(*state, "HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n");
     assert_int_equal(o.status, 200);
     assert_string_equal(o.error_class, "");
-    o = ask(client, target, listener,
-            "HTTP/1.1 200 OK\r\n\tfolded: x\r\nContent-Length: 0\r\n\r\n");
+    o = answered(*state, "HTTP/1.1 200 OK\r\n\tfolded: x\r\nContent-Length: 0\r\n\r\n");
     assert_true(o.error_class[0] == '\0' || strcmp(o.error_class, "response") == 0);
   }
-  mp_client_free(client);
-  mp_target_free(target);
-  mp_netguard_free(guard);
-  close(listener);
+}
+
+static void retry_after_is_never_in_the_past_and_never_for_ages(void **state) {
+  outcome o = answered(*state, "HTTP/1.1 503 x\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n");
+
+  assert_int_equal(o.retry_after_s, 120);
+  o = answered(*state,
+               "HTTP/1.1 429 x\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n"
+               "Content-Length: 0\r\n\r\n");
+  assert_int_equal(o.retry_after_s, 0);
+  o = answered(*state,
+               "HTTP/1.1 429 x\r\nRetry-After: Fri, 21 Oct 2199 07:28:00 GMT\r\n"
+               "Content-Length: 0\r\n\r\n");
+  assert_int_equal(o.retry_after_s, 366 * 24 * 60 * 60);
+  o = answered(*state,
+               "HTTP/1.1 429 x\r\nRetry-After: 9223372036854775807\r\n"
+               "Content-Length: 0\r\n\r\n");
+  assert_int_equal(o.retry_after_s, 366 * 24 * 60 * 60);
+  o = answered(*state, "HTTP/1.1 200 x\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n");
+  assert_int_equal(o.retry_after_s, 0);
 }
 
 int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(an_answer_may_begin_with_a_folded_line),
+      TEST(an_answer_may_begin_with_a_folded_line),
+      TEST(retry_after_is_never_in_the_past_and_never_for_ages),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
