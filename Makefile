@@ -1,5 +1,5 @@
 # The commands a person types. Each is one or two lines; what is longer stands in scripts/.
-.PHONY: deps build demo serve test crash bench bench-guard interop lint env format clean
+.PHONY: deps build demo fuzz serve test crash bench bench-guard interop lint env format clean
 .NOTPARALLEL:
 
 # The specs, the demo and the tools find their modules by themselves; the caller's Lua settings stay outside.
@@ -38,6 +38,11 @@ interop: deps build
 # The crash spec alone, with a summary: make crash N=1000
 crash: deps build
 	@MOONPOST_KILLS=$(or $(N),100) MOONPOST_CRASH_SUMMARY=1 busted --output=plainTerminal spec/integration/crash_spec.lua
+
+# Each fuzz target for T seconds: make fuzz T=60 TARGET="json url"
+fuzz:
+	@scripts/deps.sh clang-14 libclang-rt-14-dev
+	@scripts/fuzz.sh $(or $(T),60) $(TARGET)
 
 lint: deps
 	@scripts/lint.sh

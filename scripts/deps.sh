@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Installs what building and testing need and the system does not have (Debian, Ubuntu). Elsewhere it names what is missing.
+# Installs what building and testing need, and the packages that are named, where the system does not have them (Debian,
+# Ubuntu). Elsewhere it names what is missing.
 set -euo pipefail
 
 packages=(gcc libc6-dev make cmake ninja-build pkg-config
   lua5.4 liblua5.4-dev lua-cjson lua-argparse lua-busted lua-check luarocks
   libcurl4-openssl-dev libssl-dev libsqlite3-dev sqlite3 libcmocka-dev lua-socket lua-luv lua-cqueues curl openssl)
+
+packages+=("$@")
 
 installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | head -n 1)" = installed ]

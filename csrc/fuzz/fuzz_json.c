@@ -1,23 +1,12 @@
 /* Any bytes as JSON text. What the reader takes is written compact by the sanitizer, is taken again
  * and does not change; each string in it survives being decoded and written; a peek never tells
  * more than the reader. The envelope reads the same bytes. */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz/fuzz.h"
 #include "payload/envelope.h"
 #include "payload/json_reader.h"
 #include "payload/json_writer.h"
 #include "payload/sanitize.h"
 #include "payload/utf8.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds) {
-  if (!holds) abort();
-}
 
 static mp_code compact(const char *text, size_t len, mp_buf *out) {
   static const mp_sanitize_options options = {0};

@@ -2,16 +2,9 @@
  * text as it stands, or it chooses step by step what an entry is made of, with a canary wherever
  * nothing may come out. What comes out is JSON, has no canary, and does not change when it is
  * sanitized again. */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz/fuzz.h"
 #include "payload/sanitize.h"
 #include "test/sanitize_fixture.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CANARY "\"canary\""
 
@@ -23,10 +16,6 @@ typedef struct entry {
 } entry;
 
 static mp_schema *schema;
-
-static void must(bool holds) {
-  if (!holds) abort();
-}
 
 static unsigned choose(entry *e, unsigned count) {
   if (e->size == 0) return 0;
