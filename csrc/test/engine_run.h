@@ -167,7 +167,7 @@ static bool run_has(const mp_buf *out, const char *text) {
 
 /* Makes a webhook at the path and answers its id; 0 when it was refused. */
 static int64_t run_webhook(run *r, char path) {
-  char definition[256];
+  char definition[1024];
   mp_error err = {0};
   int64_t id = 0;
   bool over = fault_over();
@@ -177,6 +177,11 @@ static int64_t run_webhook(run *r, char path) {
   snprintf(definition, sizeof definition,
            "{\"url\":\"http://127.0.0.1:%d/%c\",\"headers\":[[\"X-A\",\"b\"]],"
            "\"events\":[\"entry.*\"],\"models\":[\"api::a.a\",\"api::b.b\"],"
+           "\"secrets\":[[\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"],"
+           "[\"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD\",9e14]],"
+           "\"signingKey\":\"whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc=\","
+           "\"hubSignature\":{\"secret\":\"s\",\"header\":\"X-Hub\",\"encoding\":\"hex\"},"
+           "\"auth\":{\"type\":\"basic\",\"username\":\"u\",\"password\":\"p\"},"
            "\"retrySchedule\":[0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02]}",
            r->sink->port, path);
   if (run_answer(r, "create", over,
