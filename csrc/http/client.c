@@ -59,6 +59,8 @@ struct mp_client {
   slot *active_head; /* of slots under way */
   int active;
   bool handles_are_unsafe; /* once they were used (reuse_is_unsafe) */
+  bool remade; /* multi was: there is room again, which the next poll that waits tells by not
+                  waiting */
 };
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
@@ -430,6 +432,7 @@ static void end_all(mp_client *client, const char *error_class, const char *erro
 static void start_over(mp_client *client) {
   end_all(client, "internal", "libcurl ran out of memory");
   drop_handles(client);
+  client->remade = true;
 }
 
 static void take_ended(mp_client *client) {
@@ -452,6 +455,10 @@ void mp_client_poll(mp_client *client, int timeout_ms) {
   if (!client->multi && !make_multi(client)) {
     poll(NULL, 0, timeout_ms < RETRY_MS ? timeout_ms : RETRY_MS);
     return;
+  }
+  if (client->remade && timeout_ms > 0) {
+    client->remade = false;
+    timeout_ms = 0;
   }
   ok = mp_loop_run(client->loop, timeout_ms);
   take_ended(client);
