@@ -22,6 +22,7 @@ static __attribute__((noinline)) mp_rule look_ahead(source *s, const mp_rule *ru
   mp_type_keys keys = mp_rule_type_keys(rule);
   mp_span found[2] = {{NULL, 0}, {NULL, 0}}, key;
   mp_buf decoded[2];
+  mp_error why = {0};
   mp_json peek;
   mp_rule own;
   int first;
@@ -30,6 +31,7 @@ static __attribute__((noinline)) mp_rule look_ahead(source *s, const mp_rule *ru
   for (int i = 0; i < 2; i++)
     mp_buf_init(&decoded[i], MP_BUF_NO_LIMIT);
   mp_json_peek(s->reader, &peek);
+  peek.err = &why;
   mp_json_begin_object(&peek);
   while (!found[0].data && mp_json_next_key(&peek, &key)) {
     int i = is(key, keys.names[0]) ? 0 : keys.names[1] && is(key, keys.names[1]) ? 1 : -1;
@@ -44,6 +46,7 @@ static __attribute__((noinline)) mp_rule look_ahead(source *s, const mp_rule *ru
   mp_json_free(&peek);
   for (int i = 0; i < 2; i++)
     mp_buf_free(&decoded[i]);
+  if (why.code == MP_ENOMEM) s->out->failed = MP_ENOMEM; /* other errors the reader finds too */
   return own;
 }
 
