@@ -65,8 +65,11 @@ EOF
   chmod +x "$path"
 }
 
+# units FOLDER [OPTION of ctest]...
 units() {
-  (cd "build/$1" && ctest --verbose --parallel 2)
+  local folder=$1
+  shift
+  (cd "$folder" && ctest --verbose --parallel 2 "$@")
 }
 
 specs() {
@@ -100,8 +103,9 @@ for kind in asan tsan; do
   wrapper $kind
 done
 
-suite "C units, ASan and UBSan" units asan
-suite "C units, TSan" units tsan
+suite "C units, ASan and UBSan" units build/asan
+suite "C units, TSan" units build/tsan
+suite "C units, LuaJIT" units build -R '_luajit$'
 suite "specs, Lua 5.4" specs lua5.4
 suite "specs, LuaJIT" specs luajit --run=luajit --exclude-tags=nginx
 suite "specs, nginx" in_nginx
