@@ -17,6 +17,7 @@ local function copy(bench, store, folder)
   bench:empty(folder)
   local path = folder .. "/moonpost.db"
   assert(process.run({ "cp", store, path }, FILL_SECONDS))
+  assert(process.run({ "cp", store .. ".key", path .. ".key" }, FILL_SECONDS)) -- what its secrets are sealed with
   assert(process.run({ "sync", path }, FILL_SECONDS))
   return path
 end
