@@ -40,6 +40,7 @@ end
 
 local CONTEXT = {
   events = { ["entry.create"] = true }, event_list = { "entry.create" }, model = function(name) return name end, dir = "/tmp",
+  network = { allow = {}, deny = {}, ports = {} },
 }
 
 return function(bytes)

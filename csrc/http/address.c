@@ -115,7 +115,7 @@ bool mp_address_parse(const char *text, mp_address *out) {
 }
 
 bool mp_address_of_host(const char *host, mp_address *out) {
-  char plain[64];
+  char plain[256];                 /* an octal number may have any number of zeros before it */
   size_t len = strcspn(host, "%"); /* fe80::1%eth0 */
   struct in_addr v4;
 
