@@ -43,6 +43,16 @@ static int keep_cjson(lua_State *L) {
   return 0;
 }
 
+/* Lua 5.4 makes the metatable of its large buffers at the first of them, in steps: when memory runs
+ * out between two, every later buffer of the state is refused ("got a non-closable value"). That is
+ * Lua's own, so it is made before anything fails. */
+static void make_buffer_metatable(lua_State *L) {
+  luaL_Buffer b;
+  luaL_buffinitsize(L, &b, LUAL_BUFFERSIZE + 1);
+  luaL_pushresultsize(&b, 0);
+  lua_pop(L, 1);
+}
+
 static char folder[64];
 
 static int make_folder(void **state) {
@@ -97,6 +107,7 @@ static void *allocate(void *arg, void *old, size_t old_size, size_t size) {
 
 static int run_script(lua_State *L) {
   luaL_openlibs(L);
+  make_buffer_metatable(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_moonpost_core);
   lua_setfield(L, -2, "moonpost.core");
