@@ -1,7 +1,7 @@
 /* Files and time for Lua, where portable Lua has nothing: folders of models and scripts, real
  * paths, files for nobody else's eyes, a monotonic clock. Runs in the host's thread, at start, on
- * reload and in the CLI; not in requests. Failures are nil, "listdir 'path': reason", and the
- * errno's name as the code. */
+ * reload, in the CLI and where somebody signs in to the admin page; in no other request. Failures
+ * are nil, "listdir 'path': reason", and the errno's name as the code. */
 #include "lua/fs.h"
 
 #include <dirent.h>
@@ -205,11 +205,12 @@ static int stat_path(lua_State *L) {
   return 1;
 }
 
-/* mkdir(path) -> true; the parent folder must be there, the folder must not */
+/* mkdir(path, private) -> true; the parent folder must be there, the folder must not. private: mode
+ * 0700 */
 static int make_directory(lua_State *L) {
   const char *path = check_path(L);
 
-  if (mkdir(path, 0777) != 0) return fail(L, "mkdir", path, errno);
+  if (mkdir(path, lua_toboolean(L, 2) ? 0700 : 0777) != 0) return fail(L, "mkdir", path, errno);
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -1,9 +1,10 @@
-/* Secrets, keys and verifying for Lua. Host thread. What is written into C memory is in a fixed
- * array, so that nothing is held where Lua may raise. */
+/* Secrets, keys, hashes and verifying for Lua. Host thread. What is written into C memory is in a
+ * fixed array, so that nothing is held where Lua may raise. */
 #include "lua/sign.h"
 
 #include <string.h>
 
+#include "crypto/hash.h"
 #include "crypto/sign.h"
 #include "lua/fail.h"
 
@@ -79,6 +80,24 @@ static int public_key(lua_State *L) {
   return answer(L, &out, code, &err);
 }
 
+/* sha256(text) -> 64 hexadecimal digits */
+static int sha256(lua_State *L) {
+  static const char digits[] = "0123456789abcdef";
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  unsigned char hash[MP_SHA256_SIZE];
+  char hex[2 * MP_SHA256_SIZE];
+  mp_error err;
+
+  if (mp_sha256(text, len, hash, &err) != MP_OK) return mp_lua_fail(L, &err);
+  for (size_t i = 0; i < MP_SHA256_SIZE; i++) {
+    hex[2 * i] = digits[hash[i] >> 4];
+    hex[2 * i + 1] = digits[hash[i] & 15];
+  }
+  lua_pushlstring(L, hex, sizeof hex);
+  return 1;
+}
+
 static mp_text field(lua_State *L, int index) {
   mp_text text = {0};
   if (!lua_isnoneornil(L, index)) text.data = luaL_checklstring(L, index, &text.len);
@@ -116,6 +135,7 @@ void mp_lua_sign(lua_State *L) {
                                        {"new_secret", new_secret},
                                        {"new_signing_key", new_signing_key},
                                        {"public_key", public_key},
+                                       {"sha256", sha256},
                                        {"verify", verify},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

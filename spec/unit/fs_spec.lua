@@ -66,6 +66,8 @@ describe("core's files", function()
     assert.equal("directory", core.stat(dir .. "/new").type)
     assert.equal("EEXIST", (select(3, core.mkdir(dir .. "/new"))))
     assert.equal("ENOENT", (select(3, core.mkdir(dir .. "/no/new"))))
+    assert.is_true(core.mkdir(dir .. "/own", true))
+    assert.equal("700\n", (shell.run("stat -c %a " .. shell.quote(dir .. "/own"))))
   end)
 
   it("raises on a path that C would cut", function()

@@ -115,3 +115,24 @@ describe("rotation", function()
     assert.equal("EINVAL", (select(3, signing.rotate({}, { secret = "v1," .. SECRET }))))
   end)
 end)
+
+describe("core.sha256", function()
+  local sha256 = require "moonpost.core".sha256
+
+  it("is FIPS 180-4's", function()
+    assert.equal("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", sha256 "")
+    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", sha256 "abc")
+    assert.equal("248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+      sha256 "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")
+    assert.equal("41edece42d63e8d9bf515a9ba6932e1c20cbc9f5a5d134645adb5db1b9737ea3", sha256(("a"):rep(1000)))
+  end)
+
+  it("pads every length", function()
+    local seen = {}
+    for length = 54, 66 do seen[sha256(("\255"):rep(length))] = length end
+    local count = 0
+    for _ in pairs(seen) do count = count + 1 end
+    assert.equal(13, count)
+    assert.equal("ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb", sha256(("a"):rep(64)))
+  end)
+end)

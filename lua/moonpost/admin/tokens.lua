@@ -1,8 +1,10 @@
 --- Bearer tokens in a JSON file beside the store, mode 0600. The file has the hashes alone: a token is shown once, when it
 -- is made.
 local core = require "moonpost.core"
+local equal = require "moonpost.admin.equal"
 local json = require "moonpost.json"
 local mask = require "moonpost.mask"
+local random = require "moonpost.admin.random"
 local suggest = require "moonpost.suggest"
 
 local tokens = {}
@@ -14,12 +16,6 @@ tokens.SCOPES = { "read", "write", "emit" }
 
 -- Bytes of a file that is read; how many tokens it may have; bytes of a name; seconds between two looks at the file.
 local MAX_FILE, MAX_TOKENS, MAX_NAME, LOOK = 1048576, 1000, 100, 1
-
-local function default_hash(text)
-  local hash = core.sha256 and core.sha256(text) or require "moonpost.admin.sha256"(text)
-  if #hash ~= 32 then return hash end
-  return (hash:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
-end
 
 --- Where a config's tokens are.
 ---@param config { store: string }
@@ -38,7 +34,7 @@ end
 ---@return table
 function tokens.open(path, options)
   options = options or {}
-  return setmetatable({ _path = path, _hash = options.hash or default_hash, _clock = options.clock or core.now }, tokens)
+  return setmetatable({ _path = path, _hash = options.hash or core.sha256, _clock = options.clock or core.now }, tokens)
 end
 
 local function valid(token)
@@ -108,14 +104,6 @@ local function checked_scopes(scopes)
     unknown and ("'%s'"):format(tostring(unknown)) or "none", suggest.near(unknown, tokens.SCOPES))
 end
 
-local function random_token()
-  local source = assert(io.open("/dev/urandom", "rb"))
-  local bytes = source:read(32)
-  source:close()
-  assert(bytes and #bytes == 32, "/dev/urandom: expected 32 bytes")
-  return "mpt_" .. bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
-end
-
 --- Makes a token.
 ---@param name string which is how it is listed and taken away
 ---@param scopes string[]
@@ -135,7 +123,7 @@ function tokens:add(name, scopes)
   for _, other in ipairs(list) do
     if other.name == name then return nil, ("token '%s' is there already"):format(name), "EEXIST" end
   end
-  local token = random_token()
+  local token = "mpt_" .. random()
   local entry = { name = name, scopes = checked, hash = self._hash(token), created_at = os.date "!%Y-%m-%dT%H:%M:%SZ" }
   list[#list + 1] = entry
   local ok
@@ -166,26 +154,35 @@ function tokens:remove(name)
   return nil, ("there is no token '%s'"):format(tostring(name)), "ENOENT"
 end
 
--- Takes the same time wherever they differ.
-local function same(a, b)
-  local difference = math.abs(#a - #b)
-  for i = 1, math.min(#a, #b) do difference = difference + math.abs(a:byte(i) - b:byte(i)) end
-  return difference == 0
+-- The file's tokens as they were at most a second ago. A file that cannot be read has none.
+local function current(self)
+  local now = self._clock()
+  if not self._read_at or now - self._read_at >= LOOK or now < self._read_at then
+    self._known, self._read_at = read(self) or {}, now
+  end
+  return self._known
 end
 
 --- What a token is allowed. A file that cannot be read allows nothing.
 ---@param token string
 ---@return string[]|nil scopes nil: the token is not known
+---@return string? id by which scopes_of knows the token, and which lets nobody in
 function tokens:check(token)
-  local now = self._clock()
-  if not self._read_at or now - self._read_at >= LOOK or now < self._read_at then
-    self._known, self._read_at = read(self) or {}, now
-  end
   local hash, scopes = self._hash(token), nil
-  for _, known in ipairs(self._known) do
-    if same(known.hash, hash) then scopes = known.scopes end
+  for _, known in ipairs(current(self)) do
+    if equal(known.hash, hash) then scopes = known.scopes end
   end
-  return scopes
+  return scopes, scopes and hash
+end
+
+--- What a token is allowed now, by what check called it.
+---@param id string
+---@return string[]|nil scopes nil: there is no such token, or no more
+---@return string? name
+function tokens:scopes_of(id)
+  for _, known in ipairs(current(self)) do
+    if known.hash == id then return known.scopes, known.name end
+  end
 end
 
 return tokens
