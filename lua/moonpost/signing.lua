@@ -146,8 +146,10 @@ function signing.rotate(secrets, options)
       value_of.shown(overlap)), "EINVAL"
   end
   local secret, message = options.secret, nil
-  if secret == nil then secret, message = core.new_secret() end
-  if not secret then return nil, message, "EIO" end
+  if secret == nil then
+    secret, message = core.new_secret()
+    if not secret then return nil, message, "EIO" end
+  end
   local ok
   ok, message = check_one(secret, "secret", "whsec")
   if not ok then return nil, message, "EINVAL" end

@@ -108,6 +108,7 @@ describe("the HTTP API's webhooks", function()
     assert.same({ minVersion = "1.3" }, select(2, patch '{"tls":{"insecure":null,"minVersion":"1.3"}}').tls)
     assert.is_nil(select(2, patch '{"tls":null,"proxy":"http://proxy.example:3128"}').tls)
     assert.equal("http://proxy.example:3128", select(2, patch "{}").proxy)
+    assert.equal(409, (patch '{"tls":{"key":"client.key"}}')) -- there is no certificate that it goes with
     for _, text in ipairs { '{"proxy":"http://10.0.0.1:3128"}', '{"proxy":"http://u:p@proxy.example"}', '{"tls":{"ca":"/etc/passwd"}}' } do
       assert.equal(400, (patch(text)), text)
     end

@@ -137,6 +137,8 @@ describe("signatures", function()
     assert.equal("v1", versions_of(request))
     assert.is_true(verified(hooks.webhooks:secret(webhook.id), request))
     assert.equal("ENOENT", (select(3, hooks.webhooks:rotate_secret "77")))
+    assert.same({ "secret: expected whsec_ and base64, got boolean", "EINVAL" },
+      { select(2, hooks.webhooks:rotate_secret(webhook.id, { secret = false })) })
   end)
 
   it("end with the overlap", function()

@@ -21,7 +21,8 @@ local READ_ONLY = { id = true, source = true, created_at = true, updated_at = tr
 local MASKED = mask.MASKED
 local NO_RATE, NO_SECRET = "expected a number, for there is none to keep", "expected a secret, for there is none to keep"
 local NO_AUTH = "expected the rest of it, for there is none to keep"
-local CONFLICTS = { [MASKED] = true, [NO_RATE] = true, [NO_SECRET] = true, [NO_AUTH] = true }
+local NO_CERT = "expected the certificate of key, for there is none to keep"
+local CONFLICTS = { [MASKED] = true, [NO_RATE] = true, [NO_SECRET] = true, [NO_AUTH] = true, [NO_CERT] = true }
 
 local Mistakes = {}
 Mistakes.__index = Mistakes
@@ -162,7 +163,10 @@ local function apply_patch(mistakes, fields, members, stored)
     fields.auth = merged(stays and stored.auth, fields.auth) -- of another type nothing stays
     if auth.missing(fields.auth) then mistakes:add("auth", NO_AUTH) end
   end
-  if type(fields.tls) == "table" and members.tls.kind == "object" then fields.tls = merged(stored.tls, fields.tls) end
+  if type(fields.tls) == "table" and members.tls.kind == "object" then
+    fields.tls = merged(stored.tls, fields.tls)
+    if fields.tls.key and not fields.tls.cert then mistakes:add("tls", NO_CERT) end
+  end
   if type(fields.rate) == "table" and members.rate.kind == "object" then
     fields.rate = merged(stored.rate, fields.rate)
     if fields.rate.perSecond == nil then mistakes:add("rate", NO_RATE) end

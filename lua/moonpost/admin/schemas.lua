@@ -142,16 +142,18 @@ local function webhook_fields(context, null)
       description = "Signs as v1a too: an ed25519 seed, or its seed and public key (64 bytes); true: one is made." },
     hubSignature = nullable(object({
       secret = { type = "string", minLength = 1, maxLength = 1024, pattern = UNMASKED .. "[^\\u0000]+$" },
-      header = { type = "string", maxLength = 255, pattern = "^X-[!#$%&'*+.^_`|~0-9A-Za-z-]*Signature[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
+      header = either { type = "string", maxLength = 255,
+        pattern = "^X-[!#$%&'*+.^_`|~0-9A-Za-z-]*Signature[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
         description = "Any header name that moonpost does not set itself." },
-      prefix = { type = "string", maxLength = 64, pattern = "^[!-~]*$" }, encoding = enum { "hex", "base64" },
+      prefix = either { type = "string", maxLength = 64, pattern = "^[!-~]*$" },
+      encoding = null and { anyOf = list { enum { "hex", "base64" }, { type = "null" } } } or enum { "hex", "base64" },
     }, not null and { "secret" } or nil, { additionalProperties = false })),
     tls = nullable(object({
       ca = either(file()), cert = either(file()), key = either(file()), insecure = either { type = "boolean" },
       minVersion = either { type = "string", pattern = "^1[.][23]$" },
       pin = either { type = "string", pattern = "^sha256//[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$",
         description = "Of the receiver's public key; several with ; between." },
-    }, nil, { additionalProperties = false,})),
+    }, nil, { additionalProperties = false, dependentRequired = not null and { key = list { "cert" } } or nil })),
     proxy = nullable { type = "string", pattern = "^(https?|socks5h?)://[A-Za-z]([A-Za-z0-9.-]{0,50}[A-Za-z0-9])?(:[1-9][0-9]{0,3})?$" },
     script = context.scripts and nullable { type = "string", maxLength = 100, pattern = "^[A-Za-z0-9_-]+$",
       description = "The name of a file in webhooks.scripts, without .lua." }
