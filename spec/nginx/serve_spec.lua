@@ -138,6 +138,33 @@ describe("moonpost serve #nginx", function()
       return curl("--cacert", dir .. "/cert.pem", "https://moonpost/healthz") == 200
     end), (select(2, server:output())))
     assert.equal(400, (curl "http://moonpost/healthz"))
+    -- nginx says that it is TLS: the session's cookie is for https alone.
+    local token = moonpost("token", "add", "--name", "a", "--scopes", "read"):match "mpt_%S+"
+    local answer, body = curl("--cacert", dir .. "/cert.pem", "-i", "--json", cjson.encode { token = token },
+      "https://moonpost/admin/session")
+    assert.equal(201, answer, body)
+    assert.truthy(body:find "Set%-Cookie: __Host%-moonpost=%S+; Path=/; Max%-Age=43200; HttpOnly; SameSite=Strict; Secure\r\n")
+  end)
+
+  it("knows a session in every worker, also after a reload", function()
+    local token = moonpost("token", "add", "--name", "a", "--scopes", "read,write"):match "mpt_%S+"
+    start("--workers", "2")
+    local jar = dir .. "/cookies"
+    local function session(...) return curl("http://moonpost/admin/session", "-b", jar, "-c", jar, ...) end
+    local answer, body = session("-H", "Content-Type: application/json", "-d", cjson.encode { token = token })
+    assert.equal(201, answer, body)
+    local csrf = cjson.decode(body).data.csrf
+    for _ = 1, 10 do assert.equal(200, (session "-s")) end
+    local output, code = moonpost "reload"
+    assert.equal(0, code, output)
+    for _ = 1, 10 do assert.equal(200, (session "-s")) end
+    assert.equal(403, (session("-X", "DELETE")))
+    assert.equal(403, (session("-X", "DELETE", "-H", "X-CSRF-Token: " .. csrf, "-H", "Origin: http://evil.example")))
+    local before = temp.read(jar)
+    assert.equal(204, (session("-X", "DELETE", "-H", "X-CSRF-Token: " .. csrf, "-H", "Origin: http://moonpost")))
+    assert.equal(401, (session "-s"))
+    temp.write(jar, before)
+    for _ = 1, 10 do assert.equal(401, (session "-s")) end -- over for all workers, not forgotten by the browser alone
   end)
 
   it("says what is wrong with its arguments, and warns of what is unsafe", function()
@@ -151,6 +178,8 @@ describe("moonpost serve #nginx", function()
     output = moonpost("serve", "--print-conf", "--listen", "[::1]:1337")
     assert.is_nil(output:find("others can reach", 1, true))
     assert.truthy(output:find("    listen [::1]:1337;", 1, true))
+    output = moonpost("serve", "--print-conf", "--behind-tls")
+    assert.truthy(output:find('content { scheme = "https" } }', 1, true))
     output = moonpost("serve", "--print-conf", "--tls-cert", dir .. "/server.lua")
     assert.truthy(output:find("--tls-cert and --tls-key together", 1, true))
     output = moonpost("serve", "--print-conf", "--nginx", "/bin/true")

@@ -13,7 +13,7 @@ local answer = {}
 local REASONS = {
   [400] = "Bad Request", [401] = "Unauthorized", [403] = "Forbidden", [404] = "Not Found", [405] = "Method Not Allowed",
   [409] = "Conflict", [413] = "Content Too Large", [414] = "URI Too Long", [415] = "Unsupported Media Type",
-  [422] = "Unprocessable Content", [429] = "Too Many Requests", [500] = "Internal Server Error",
+  [422] = "Unprocessable Content", [429] = "Too Many Requests", [500] = "Internal Server Error", [501] = "Not Implemented",
   [503] = "Service Unavailable", [507] = "Insufficient Storage",
 }
 

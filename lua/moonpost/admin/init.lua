@@ -14,6 +14,7 @@ local parameters = require "moonpost.admin.parameters"
 local requests = require "moonpost.admin.request"
 local router = require "moonpost.admin.router"
 local routes_of = require "moonpost.admin.routes"
+local sessions = require "moonpost.admin.sessions"
 local tokens = require "moonpost.admin.tokens"
 
 local admin = {}
@@ -33,19 +34,25 @@ local function tokens_of(hooks)
   return path and tokens.open(path) or no_tokens()
 end
 
+local function sessions_of(hooks)
+  local path = sessions.path(hooks.config)
+  return path and sessions.open(path)
+end
+
 --- Makes a handler.
 ---@param hooks moonpost.Hooks
----@param options? { tokens: table?, throttle: table?, log: (fun(message: string))?, version: string? } tokens: an object with
--- check(self, token) -> list of scopes or nil (default: the file that "moonpost token" keeps; none for a store in memory);
--- throttle: { failures = 10, seconds = 60 }, after so many failed tries an address waits; log: is told of errors that are
--- bugs, which answer 500
+---@param options? { tokens: table?, sessions: table?, throttle: table?, log: (fun(message: string))?, version: string? } tokens:
+-- an object with check(self, token) -> list of scopes or nil, id, and for sessions scopes_of(self, id) -> list of scopes or nil,
+-- name (default: the file that "moonpost token" keeps; none for a store in memory); sessions: as moonpost.admin.sessions has
+-- them (default: a folder beside the store; none for a store in memory); throttle: { failures = 10, seconds = 60 }, after so
+-- many failed tries an address waits; log: is told of errors that are bugs, which answer 500
 ---@return moonpost.admin.Handler
 function admin.new(hooks, options)
   options = options or {}
   local routes = routes_of(hooks.config)
   local handler = setmetatable({
     _hooks = hooks, _routes = routes, _router = router.new(routes), _log = options.log,
-    _auth = auth.new(options.tokens or tokens_of(hooks), options.throttle),
+    _auth = auth.new(options.tokens or tokens_of(hooks), options.sessions or sessions_of(hooks), options.throttle),
   }, mt)
   local description
   function handler._description()
@@ -61,18 +68,19 @@ end
 
 local NOT_FOUND = { webhooks = "webhook.notFound", deliveries = "delivery.notFound", events = "event.notFound" }
 
-local function run(self, route, request, values, scopes)
-  if route.scope and route.scope ~= "any" and not scopes[route.scope] then return auth.forbidden(route.scope) end
+local function run(self, route, request, values, identity)
+  local may = identity and identity.may or {}
+  if route.scope and route.scope ~= "any" and not may[route.scope] then return auth.forbidden(route.scope) end
   local query, message = parameters.query(route, request.query)
   if not query then return answer.failure(message, "EINVAL") end
   local header
   header, message = parameters.header(route, request)
   if not header then return answer.failure(message, "EINVAL") end
   local context = {
-    hooks = self._hooks, request = request, parameters = values, query = query, header = header, scopes = scopes,
-    description = self._description,
+    hooks = self._hooks, request = request, parameters = values, query = query, header = header, auth = self._auth,
+    identity = identity, description = self._description,
   }
-  if query.show_secrets and not scopes.write then return auth.forbidden "write" end
+  if query.show_secrets and not may.write then return auth.forbidden "write" end
   if not parameters.path(route, values) then return answer.error(404, NOT_FOUND[route.tag]) end
   if route.body then
     local refused
@@ -88,13 +96,14 @@ local function dispatch(self, given)
   local entry, values = self._router:find(request.segments)
   if not entry then return answer.error(404, "Not Found") end
   local route = entry.methods[request.method == "HEAD" and "GET" or request.method]
-  local scopes
-  if not entry.open then
+  local open, identity = entry.open, nil
+  if route then open = not route.scope end
+  if not open then
     local refused
-    scopes, refused = self._auth:scopes(request)
-    if not scopes then return refused end
+    identity, refused = self._auth:identify(request)
+    if not identity then return refused end
   end
-  if route then return run(self, route, request, values, scopes) end
+  if route then return run(self, route, request, values, identity) end
   local allow = { Allow = router.allow(entry) }
   if request.method == "OPTIONS" then return { status = 204, headers = allow, body = "" } end
   return answer.error(405, ("expected %s"):format(allow.Allow), { headers = allow })
@@ -102,8 +111,8 @@ end
 
 --- Answers a request. Never raises: what goes wrong is a status.
 ---@param request { method: string, path: string, query: string?, headers: table<string, string|string[]>?, body: string?,
--- remote: string? } path: as it came, without the query and not decoded; query: likewise, without "?"; remote: the client's
--- address, by which failed tries are counted
+-- remote: string?, scheme: string? } path: as it came, without the query and not decoded; query: likewise, without "?"; remote:
+-- the client's address, by which failed tries are counted; scheme: "https" where the client's connection is by TLS
 ---@return integer status
 ---@return table<string, string> headers with Content-Length, which for HEAD is not the body's
 ---@return string body
@@ -115,6 +124,7 @@ function methods:handle(request)
   end
   local headers = result.headers
   headers["Cache-Control"], headers["X-Content-Type-Options"] = "no-store", "nosniff"
+  headers["Cross-Origin-Resource-Policy"] = "same-origin"
   if result.status ~= 204 then headers["Content-Length"] = tostring(#result.body) end
   local head = type(request) == "table" and request.method == "HEAD"
   return result.status, headers, head and "" or result.body

@@ -1,4 +1,6 @@
 --- openapi.json (OpenAPI 3.1), made of the table of routes and the schemas.
+local cookie = require "moonpost.admin.cookie"
+local csrf = require "moonpost.admin.csrf"
 local mask = require "moonpost.mask"
 local ordered_json = require "moonpost.ordered_json"
 local schemas = require "moonpost.admin.schemas"
@@ -37,12 +39,10 @@ local function headers_of(status)
   return result
 end
 
--- media: of what is no JSON.
+-- schema: nil without a body; media: of what is no JSON.
 local function answer_of(status, description, schema, media)
-  return {
-    description = description, headers = headers_of(status),
-    content = { [media or "application/json"] = { schema = { ["$ref"] = "#/components/schemas/" .. schema } } },
-  }
+  local content = schema and { [media or "application/json"] = { schema = { ["$ref"] = "#/components/schemas/" .. schema } } }
+  return { description = description, headers = headers_of(status), content = content }
 end
 
 local function answers_of(route)
@@ -74,11 +74,18 @@ local function body_of(route)
   return { required = true, content = content, description = ("At most %d bytes."):format(route.body.most) }
 end
 
+-- A token, or a session's cookie; with it, what changes something has the session's csrf too.
+local function security_of(route)
+  if not route.scope then return mask.list {} end
+  local none = mask.list {}
+  return mask.list { { bearer = none }, { cookie = none, csrf = route.method ~= "GET" and none or nil } }
+end
+
 local function operation(route)
   return {
     operationId = route.id, summary = route.summary, description = SCOPE_TEXT[route.scope], tags = mask.list { route.tag },
     parameters = parameters_of(route), requestBody = body_of(route), responses = answers_of(route),
-    security = route.scope and mask.list { { bearer = mask.list {} } } or mask.list {},
+    security = security_of(route),
   }
 end
 
@@ -100,7 +107,12 @@ function openapi.text(routes, context)
     paths = paths,
     components = {
       schemas = schemas.all(context),
-      securitySchemes = { bearer = { type = "http", scheme = "bearer", description = "moonpost token add" } },
+      securitySchemes = {
+        bearer = { type = "http", scheme = "bearer", description = "moonpost token add" },
+        cookie = { type = "apiKey", ["in"] = "cookie", name = cookie.NAME,
+          description = ("Of POST /admin/session. By TLS its name is %s."):format(cookie.SECURE_NAME) },
+        csrf = { type = "apiKey", ["in"] = "header", name = csrf.FIELD, description = "The csrf of GET /admin/session." },
+      },
     },
   }
 end

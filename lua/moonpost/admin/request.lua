@@ -13,6 +13,7 @@ request.MAX_PATH, request.MAX_QUERY = 1024, 4096
 ---@field repeated table<string, boolean> header fields that came several times
 ---@field body string
 ---@field remote string
+---@field scheme "http"|"https"
 
 local function unescape(text)
   if text:find "%%%X" or text:find "%%%x?$" or text:find "%%%x%X" then return nil end
@@ -46,6 +47,8 @@ local function read_headers(given)
     if type(name) == "string" then
       local lower = name:lower()
       if type(value) == "table" then
+        -- HTTP/2 may send each cookie by itself (RFC 9113 section 8.2.3).
+        if lower == "cookie" then value = { table.concat(value, "; ") } end
         repeated[lower] = #value > 1 or nil
         value = value[1]
       end
@@ -75,7 +78,7 @@ function request.read(given)
   local headers, repeated = read_headers(type(given.headers) == "table" and given.headers or {})
   return {
     method = method, path = path, segments = segments, query = fields, headers = headers, repeated = repeated, body = body,
-    remote = type(given.remote) == "string" and given.remote or "",
+    remote = type(given.remote) == "string" and given.remote or "", scheme = given.scheme == "https" and "https" or "http",
   }
 end
 

@@ -17,9 +17,10 @@ function router.new(routes)
   for _, route in ipairs(routes) do
     local entry = by_path[route.path]
     if not entry then
-      entry = { segments = split(route.path), methods = {}, fixed = not route.path:find ":", open = route.scope == nil }
+      entry = { segments = split(route.path), methods = {}, fixed = not route.path:find ":", open = true }
       by_path[route.path], paths[#paths + 1] = entry, entry
     end
+    entry.open = entry.open and not route.scope
     entry.methods[route.method] = route
   end
   return setmetatable({ _paths = paths }, router)
@@ -54,7 +55,7 @@ end
 
 --- The path that the segments are; one without parameters goes before one with them.
 ---@param segments string[]
----@return table|nil entry { methods: table<string, table>, open: boolean } open: no token is needed; nil: there is no such path
+---@return table|nil entry { methods: table<string, table>, open: boolean } open: no method needs a token; nil: there is no such path
 ---@return table<string, string>? parameters
 function router:find(segments)
   local found, values

@@ -5,6 +5,7 @@ local deliveries = require "moonpost.admin.deliveries"
 local events = require "moonpost.admin.events"
 local page = require "moonpost.admin.page"
 local scripts = require "moonpost.admin.scripts"
+local session = require "moonpost.admin.session"
 local system = require "moonpost.admin.system"
 local webhooks = require "moonpost.admin.webhooks"
 
@@ -47,7 +48,7 @@ local function routes_of(config)
     route.parameters = route.parameters or {}
     list[#list + 1] = route
   end
-  local function webhook_body(schema, types)
+  local function json_body(schema, types)
     return { types = types or { JSON }, schemas = { schema }, most = body.MAX }
   end
 
@@ -58,12 +59,12 @@ local function routes_of(config)
   }
   add {
     method = "POST", path = "/admin/webhooks", id = "createWebhook", tag = "webhooks", scope = "write", run = webhooks.create,
-    summary = "Make a webhook", parameters = { SECRETS }, body = webhook_body "NewWebhook",
+    summary = "Make a webhook", parameters = { SECRETS }, body = json_body "NewWebhook",
     answers = { [201] = { "The new webhook.", "WebhookAnswer" } },
   }
   add {
     method = "POST", path = "/admin/webhooks/batch-delete", id = "deleteWebhooks", tag = "webhooks", scope = "write",
-    run = webhooks.delete_many, summary = "Delete several webhooks", body = webhook_body "Ids",
+    run = webhooks.delete_many, summary = "Delete several webhooks", body = json_body "Ids",
     answers = {
       [200] = { "The ids; none of them is there any more.", "IdsAnswer" },
       [409] = { "One of them is kept in the config: none was deleted.", "Error" },
@@ -76,13 +77,13 @@ local function routes_of(config)
   add {
     method = "PUT", path = "/admin/webhooks/:id", id = "updateWebhook", tag = "webhooks", scope = "write",
     run = webhooks.update, summary = "Change a webhook; what is left out stays", parameters = { WEBHOOK, SECRETS },
-    body = webhook_body "WebhookChange",
+    body = json_body "WebhookChange",
     answers = { [200] = { "It, changed.", "WebhookAnswer" }, [409] = { CONFLICT, "Error" } },
   }
   add {
     method = "PATCH", path = "/admin/webhooks/:id", id = "patchWebhook", tag = "webhooks", scope = "write",
     run = webhooks.patch, summary = "Change single fields (RFC 7396)", parameters = { WEBHOOK, SECRETS },
-    body = webhook_body("WebhookPatch", { MERGE_PATCH, JSON }),
+    body = json_body("WebhookPatch", { MERGE_PATCH, JSON }),
     answers = { [200] = { "It, changed.", "WebhookAnswer" }, [409] = { CONFLICT, "Error" } },
   }
   add {
@@ -93,7 +94,7 @@ local function routes_of(config)
   add {
     method = "POST", path = "/admin/webhooks/:id/rotate-secret", id = "rotateWebhookSecret", tag = "webhooks", scope = "write",
     run = webhooks.rotate, summary = "Give a webhook a new secret; the old one signs for the overlap too",
-    parameters = { WEBHOOK, SECRETS }, body = webhook_body "Rotation",
+    parameters = { WEBHOOK, SECRETS }, body = json_body "Rotation",
     answers = {
       [200] = { "It, with the new secret.", "WebhookAnswer" },
       [409] = { "It is kept in the config; or five sign already, or the new one does.", "Error" },
@@ -120,7 +121,7 @@ local function routes_of(config)
   add {
     method = "POST", path = "/admin/deliveries/replay", id = "replayDeliveries", tag = "deliveries", scope = "write",
     run = deliveries.replay, summary = "Send the events of a time again to one webhook",
-    body = webhook_body "Replay", answers = {
+    body = json_body "Replay", answers = {
       [202] = { "How many are made again, and where to go on.", "ReplayAnswer" },
       [404] = { "There is no such webhook.", "Error" },
     },
@@ -194,6 +195,26 @@ local function routes_of(config)
       [429] = { "The inbox is full (EAGAIN), or too many tries with no token.", "Error" },
       [507] = { "The disk is full (ENOSPC).", "Error" },
     },
+  }
+  add {
+    method = "POST", path = "/admin/session", id = "signIn", tag = "session", run = session.create,
+    summary = "Sign in with a token: the answer sets the cookie of a session", body = json_body "SignIn",
+    answers = {
+      [201] = { "Signed in.", "SessionAnswer" },
+      [401] = { "The token is not known.", "Error" },
+      [403] = { "A page of another origin asked.", "Error" },
+      [429] = { "Too many tries with a token that is not known.", "Error" },
+      [501] = { "There are no sessions here.", "Error" },
+      [503] = { "The session cannot be kept.", "Error" },
+    },
+  }
+  add {
+    method = "GET", path = "/admin/session", id = "getSession", tag = "session", scope = "any", run = session.get,
+    summary = "Who is signed in", answers = { [200] = { "Whose token it is, and what it may.", "SessionAnswer" } },
+  }
+  add {
+    method = "DELETE", path = "/admin/session", id = "signOut", tag = "session", scope = "any", run = session.delete,
+    summary = "Sign out", answers = { [204] = { "There is no session any more." } },
   }
   add {
     method = "GET", path = "/metrics", id = "getMetrics", tag = "system", scope = "read", run = system.metrics,

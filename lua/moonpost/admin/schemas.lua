@@ -263,6 +263,18 @@ local function add_scripts(all)
   }, { "loaded", "failed" }) }, { "data" })
 end
 
+local function add_sessions(all)
+  all.SignIn = object({ token = { type = "string", maxLength = 512, description = "Of moonpost token add." } }, { "token" },
+    { additionalProperties = false })
+  all.SessionAnswer = object({ data = object({
+    name = { type = list { "string", "null" }, description = "The token's." },
+    scopes = array(enum { "read", "write", "emit" }),
+    csrf = { type = list { "string", "null" },
+      description = "What requests with the cookie send as X-CSRF-Token, but for GET and HEAD; null: the request came with a token." },
+    expires_at = { type = list { "string", "null" }, format = "date-time" },
+  }, { "name", "scopes", "csrf", "expires_at" }) }, { "data" })
+end
+
 -- The models whose entries may be sent, and those that can be published.
 local function entry_models(models)
   local all, drafts = {}, {}
@@ -333,6 +345,7 @@ function schemas.all(context)
   add_webhooks(all, context)
   add_deliveries(all)
   add_scripts(all)
+  add_sessions(all)
   add_events(all, context)
   return all
 end

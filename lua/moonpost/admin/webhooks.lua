@@ -1,6 +1,6 @@
 --- The routes of webhooks: Strapi's seven, and PATCH.
 --
--- A handler gets a context { hooks, request, parameters, query, scopes, media_type } and answers.
+-- A handler gets a context { hooks, request, parameters, query, identity, media_type } and answers.
 local answer = require "moonpost.admin.answer"
 local body = require "moonpost.admin.body"
 local form = require "moonpost.admin.form"

@@ -114,7 +114,7 @@ local function options_of(args, loaded, directory)
   return {
     config = core.realpath(loaded.file), run_dir = directory, listen = listen, workers = args.workers, modules = found.modules,
     environment = environment(), paths = paths, most = admin.max_body(loaded), user = user, tls_cert = tls.cert,
-    tls_key = tls.key, program = found.program,
+    tls_key = tls.key, behind_tls = args.behind_tls, program = found.program,
   }
 end
 

@@ -61,7 +61,7 @@ $(search)
   server {
     listen $(listen)$(ssl);
 $(tls)
-    location / { content_by_lua_block { require("moonpost.host.openresty").content() } }
+    location / { content_by_lua_block { require("moonpost.host.openresty").content$(content) } }
 $(refusals)
   }
 }
@@ -80,15 +80,15 @@ end
 
 --- The text.
 ---@param options { config: string, run_dir: string, listen: string, workers: integer, modules: string[], environment: string[],
--- paths: table?, most: integer, user: string?, tls_cert: string?, tls_key: string? } paths are absolute; environment: the names of the
--- variables that nginx passes on
+-- paths: table?, most: integer, user: string?, tls_cert: string?, tls_key: string?, behind_tls: boolean? } paths are absolute;
+-- environment: the names of the variables that nginx passes on; behind_tls: a proxy in front ends TLS
 ---@return string
 function serve_conf.text(options)
   local values = {
     config = options.config, source = ("%q"):format(options.config), workers = tostring(options.workers),
     user = options.user and ("user %s;\n"):format(options.user) or "", pid = word(options.run_dir .. "/nginx.pid"),
     listen = options.listen, ssl = options.tls_cert and " ssl" or "", tls = tls(options), search = search(options.paths),
-    most = tostring(options.most), refusals = refusals(options.most),
+    content = options.behind_tls and ' { scheme = "https" }' or "()", most = tostring(options.most), refusals = refusals(options.most),
   }
   local lines = {}
   for i, path in ipairs(options.modules) do lines[i] = ("load_module %s;"):format(word(path)) end

@@ -7,13 +7,13 @@ http.__index = http
 http.__name = "moonpost.host.openresty.http"
 
 ---@param hooks moonpost.Hooks whose emit may yield
----@param options? table of admin.new, and prefix
+---@param options? table of admin.new, prefix, and scheme: "https" where a proxy in front of nginx ends TLS
 function http.new(hooks, options)
   local given = {}
   for name, value in pairs(options or {}) do given[name] = value end
   given.log = given.log or function(message) ngx.log(ngx.ERR, "moonpost: ", message) end
   return setmetatable({
-    _handler = admin.new(hooks, given), _prefix = given.prefix or "", _most = admin.max_body(hooks.config),
+    _handler = admin.new(hooks, given), _prefix = given.prefix or "", _scheme = given.scheme, _most = admin.max_body(hooks.config),
   }, http)
 end
 
@@ -64,6 +64,7 @@ function http:answer()
   end
   return send(self._handler:handle {
     method = ngx.req.get_method(), path = path, query = query, headers = headers, body = body, remote = ngx.var.remote_addr,
+    scheme = self._scheme or ngx.var.scheme,
   })
 end
 

@@ -239,7 +239,8 @@ function openresty.emit_json(text, options)
 end
 
 --- Answers the request with the HTTP API (docs/api.md): call it in content_by_lua. All calls have the options of the first.
----@param options? table as for moonpost.admin.new, and prefix: what the location adds before the API's paths
+---@param options? table as for moonpost.admin.new, and prefix: what the location adds before the API's paths; scheme: "https" where
+-- a proxy in front of nginx ends TLS (else it is what nginx itself speaks)
 function openresty.content(options)
   local hooks, message = openresty.hooks()
   if not hooks then return http.unavailable(message) end
