@@ -145,13 +145,13 @@ function signing.rotate(secrets, options)
     return nil, ("overlap: expected a number of seconds between 0 and %d, got %s"):format(MAX_OVERLAP,
       value_of.shown(overlap)), "EINVAL"
   end
-  local secret, message = options.secret, nil
+  local secret = options.secret
   if secret == nil then
-    secret, message = core.new_secret()
-    if not secret then return nil, message, "EIO" end
+    local made, reason = core.new_secret()
+    if not made then return nil, reason, "EIO" end
+    secret = made
   end
-  local ok
-  ok, message = check_one(secret, "secret", "whsec")
+  local ok, message = check_one(secret, "secret", "whsec")
   if not ok then return nil, message, "EINVAL" end
   local result = { { secret } }
   for i, old in ipairs(overlap > 0 and secrets or {}) do
