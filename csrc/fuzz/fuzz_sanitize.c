@@ -1,203 +1,180 @@
-/* The sanitizer on a schema with every kind of attribute. The first byte chooses: the rest is JSON
- * text as it stands, or it chooses step by step what an entry is made of, with a canary wherever
- * nothing may come out. What comes out is JSON, has no canary, and does not change when it is
- * sanitized again. */
+/* The sanitizer on a schema with every kind of attribute, by both of its sources: an entry as JSON
+ * text, and the same entry as a Lua value. The first byte chooses: the rest is JSON text as it
+ * stands, or chooses step by step what an entry is made of; what is kept; how Lua holds it.
+ *
+ * What comes out of either is JSON, has no word that may not come out, and does not change when it
+ * is sanitized again. Both say the same: the same keys, strings, lists and numbers, and the same
+ * unknown keys are told of. It is not compared
+ * - in which order keys stand, for Lua's tables have none;
+ * - how a string is escaped, and with which digits a number is written, for Lua's values have
+ *   neither: numbers are compared as 64-bit integers or as doubles, which is exact. -0 is 0;
+ * - text that the reader refuses (no JSON, a key that is there twice, a lone surrogate, nested too
+ *   deep): there is no Lua value of it;
+ * - a number beyond a double (1e400): the text keeps its digits, in Lua it is infinite and refused
+ *   where it would be sent. A zone refuses it even where it sends null instead. */
+#include "fuzz/entry.h"
 #include "fuzz/fuzz.h"
+#include "fuzz/lua_json.h"
 #include "payload/sanitize.h"
-#include "test/sanitize_fixture.h"
+#include "payload/scan.h"
 
-#define CANARY "\"canary\""
+/* Which unknown keys were told of, in any order. */
+typedef struct unknowns {
+  size_t count;
+  uint64_t sum;
+} unknowns;
 
-typedef struct entry {
-  const uint8_t *data;
-  size_t size;
-  int depth;
-  mp_buf text;
-} entry;
+typedef struct run {
+  mp_sanitize_options options;
+  unknowns unknown;
+  mp_buf out;
+} run;
 
 static mp_schema *schema;
+static const mp_model *model;
+static lua_State *L;
 
-static unsigned choose(entry *e, unsigned count) {
-  if (e->size == 0) return 0;
-  e->size--;
-  return *e->data++ % count;
-}
+/* Of the present input. */
+static bool made; /* entry.h made it: no word stands where it should not */
+static bool keep_unknown, keep_users;
+static fuzz_dialect dialect;
 
-static void add(entry *e, const char *s) {
-  mp_buf_add_str(&e->text, s);
-}
-
-/* A key in its quotes; now and then one of its bytes is escaped. */
-static void add_key(entry *e, const char *key) {
-  size_t escaped = choose(e, 3) == 0 ? choose(e, (unsigned)strlen(key)) : strlen(key);
-
-  add(e, "\"");
-  for (size_t i = 0; key[i]; i++) {
-    if (i == escaped)
-      mp_buf_add_format(&e->text, "\\u%04x", key[i]);
-    else
-      mp_buf_add_char(&e->text, key[i]);
+static bool hides(mp_span text) {
+  const char *const hidden[] = {SEALED, keep_unknown ? SEALED : CANARY,
+                                keep_users ? SEALED : INSIDER};
+  for (int i = 0; i < 3; i++) {
+    if (strlen(hidden[i]) == text.len && memcmp(hidden[i], text.data, text.len) == 0) return true;
   }
-  add(e, "\":");
+  return false;
 }
 
-/* Anything at all, in which every string is secret or none is. */
-static void add_any(entry *e, bool secret) {
-  unsigned kind = choose(e, e->depth > 20 ? 2 : 5);
-
-  if (secret && kind == 0) kind = 1;
-  if (kind == 0) add(e, "12.50");
-  if (kind == 1) add(e, secret ? CANARY : "\"public\"");
-  if (kind == 2) add(e, secret ? "[" CANARY ",{\"id\":" CANARY "}]" : "[1,{\"secret\":null}]");
-  if (kind < 3) return;
-  e->depth++;
-  add(e, kind == 3 ? "{\"id\":" : "[");
-  add_any(e, secret);
-  add(e, kind == 3 ? ",\"secret\":true}" : "]");
-  e->depth--;
+static void note_unknown(void *arg, const mp_model *of, const char *key, size_t len) {
+  unknowns *u = arg;
+  u->count++;
+  u->sum += (uint64_t)mp_hash(key, len) * mp_hash(of->uid, strlen(of->uid));
 }
 
-static void add_object(entry *e, const char *uid, const char *type_key, const char *type);
-
-/* An object under a zone (component: only those are known) or a morph. */
-static void add_typed(entry *e, bool zone) {
-  static const char *const names[] = {THING, PART, USER, "Thing", "Part", "User", "None"};
-  unsigned which = choose(e, 8);
-  const char *key = zone ? "__component" : choose(e, 2) ? "__contentType" : "__type";
-  const char *uid = which % 3 == 0 ? THING : which % 3 == 1 ? PART : USER;
-
-  if (which >= 6 || (zone && which != 1)) uid = NULL; /* nothing of it may come out */
-  add_object(e, uid, which == 7 ? NULL : key, which == 7 ? NULL : names[which]);
+static void run_init(run *r) {
+  *r = (run){.options = {.keep_unknown = keep_unknown,
+                         .keep_users = keep_users,
+                         .unknown_key = note_unknown,
+                         .unknown_key_arg = &r->unknown}};
+  mp_buf_init(&r->out, MP_BUF_NO_LIMIT);
 }
 
-static void add_value(entry *e, const mp_attribute *a);
-
-/* One of a few keys that every model gets; each once, as the bits of seen say. */
-static bool add_field(entry *e, const char *uid, unsigned *seen, bool *first) {
-  static const char *const names[] = {"id",    "name",  "json",     "secret", "one",
-                                      "many",  "part",  "parts",    "owner",  "staff",
-                                      "zone",  "morph", "pin",      "label",  "morphs",
-                                      "thing", "email", "password", "Secret", "unknown"};
-  unsigned which = choose(e, sizeof names / sizeof names[0] + 1);
-  const mp_model *model;
-  const mp_attribute *a;
-
-  if (which == sizeof names / sizeof names[0]) return false;
-  if (*seen & 1u << which) return e->size > 0;
-  *seen |= 1u << which;
-  if (!*first) add(e, ",");
-  *first = false;
-  add_key(e, names[which]);
-  model = uid ? mp_schema_find(schema, uid, strlen(uid), NULL) : NULL;
-  a = model ? mp_model_attribute(model, names[which], strlen(names[which])) : NULL;
-  if (uid && model->user && strcmp(names[which], "id") != 0) a = NULL;
-  if (!model && strcmp(names[which], "id") == 0)
-    add(e, "7");
-  else if (!a || a->kind == MP_ATTRIBUTE_DROP)
-    add_any(e, true);
-  else
-    add_value(e, a);
-  return e->size > 0;
+static mp_code by_text(run *r, const char *text, size_t len) {
+  run_init(r);
+  return mp_sanitize_json(schema, model, &r->options, "fuzz", text, len, &r->out, NULL);
 }
 
-static void add_object(entry *e, const char *uid, const char *type_key, const char *type) {
-  unsigned seen = 0;
-  bool first = true, last = type_key && choose(e, 2);
+/* Of the value on the top. */
+static mp_code by_lua(run *r) {
+  mp_error err = {0};
+  mp_code code;
+  int top = lua_gettop(L);
 
-  e->depth++;
-  add(e, "{");
-  if (type_key && !last) {
-    add_key(e, type_key);
-    mp_buf_add_format(&e->text, "\"%s\"", type);
-    first = false;
-  }
-  while (add_field(e, uid, &seen, &first))
-    continue;
-  if (last) {
-    if (!first) add(e, ",");
-    add_key(e, type_key);
-    mp_buf_add_format(&e->text, "\"%s\"", type);
-  }
-  add(e, "}");
-  e->depth--;
+  run_init(r);
+  code = mp_lua_sanitize(L, top, schema, model, &r->options, "fuzz", &r->out, &err);
+  must(lua_gettop(L) == top && (code == MP_OK) == (err.message[0] == '\0'));
+  must(code == MP_OK || (code == MP_EINVAL && r->out.len == 0));
+  return code;
 }
 
-static void add_item(entry *e, const mp_attribute *a) {
-  unsigned kind = choose(e, 6);
-
-  if (kind == 0) add(e, "null");
-  if (kind == 1) add(e, a->kind == MP_ATTRIBUTE_ZONE ? CANARY : "5");
-  if (kind <= 1) return;
-  if (a->kind == MP_ATTRIBUTE_ENTITY)
-    add_object(e, a->model->uid, NULL, NULL);
-  else
-    add_typed(e, a->kind == MP_ATTRIBUTE_ZONE);
+static void push_marked(const mp_buf *text) {
+  must(!fuzz_lua_push(L, text->data, text->len, FUZZ_MARKED, NULL));
 }
 
-static void add_value(entry *e, const mp_attribute *a) {
-  unsigned items;
-
-  if (a->kind == MP_ATTRIBUTE_KEEP) {
-    add_any(e, false);
-    return;
-  }
-  if (e->depth > 20) {
-    add(e, "null");
-    return;
-  }
-  items = choose(e, 5);
-  if (items == 0) {
-    add_item(e, a);
-    return;
-  }
-  e->depth++;
-  add(e, "[");
-  for (unsigned i = 1; i < items; i++) {
-    if (i > 1) add(e, ",");
-    add_item(e, a);
-  }
-  add(e, "]");
-  e->depth--;
+static bool has(const mp_buf *out, const char *word) {
+  return memmem(out->data, out->len, word, strlen(word)) != NULL;
 }
 
-static mp_code sanitize(const char *text, size_t len, bool keep, mp_buf *out) {
-  mp_sanitize_options options = {.keep_unknown = keep, .keep_users = keep};
-  mp_buf_init(out, MP_BUF_NO_LIMIT);
-  return mp_sanitize_json(schema, mp_schema_find(schema, THING, strlen(THING), NULL), &options,
-                          "fuzz", text, len, out, NULL);
+static void check_words(const mp_buf *out) {
+  must(!has(out, SEALED) && !has(out, ASTRAY));
+  must(keep_unknown || !has(out, CANARY));
+  must(keep_users || !has(out, INSIDER));
 }
 
-static void check(const char *text, size_t len, bool keep, bool made) {
-  mp_buf once, twice;
-  mp_code code = sanitize(text, len, keep, &once);
+static void check_again(const mp_buf *out) {
+  run again;
 
-  must(code == MP_OK || !made);
+  must(by_text(&again, out->data, out->len) == MP_OK && again.unknown.count == 0);
+  must(again.out.len == out->len && memcmp(again.out.data, out->data, out->len) == 0);
+  mp_buf_free(&again.out);
+}
+
+/* The value on the top is what Lua made of an entry. */
+static void check_again_by_lua(void) {
+  int top = lua_gettop(L);
+  run again;
+
+  must(by_lua(&again) == MP_OK && again.unknown.count == 0);
+  push_marked(&again.out);
+  must(fuzz_lua_same(L, top, top + 1));
+  mp_buf_free(&again.out);
+}
+
+static void check_same(const run *of_text, const run *of_lua) {
+  int top = lua_gettop(L);
+
+  push_marked(&of_text->out);
+  push_marked(&of_lua->out);
+  must(fuzz_lua_same(L, top + 1, top + 2));
+  must(of_lua->unknown.count == of_text->unknown.count);
+  must(of_lua->unknown.sum == of_text->unknown.sum);
+}
+
+static void compare(const char *text, size_t len, const run *of_text) {
+  bool beyond = fuzz_lua_push(L, text, len, dialect, hides);
+  run of_lua;
+  mp_code code = by_lua(&of_lua);
+
   if (code == MP_OK) {
-    must(keep || !made || !memmem(once.data, once.len, "canary", 6));
-    must(sanitize(once.data, once.len, keep, &twice) == MP_OK);
-    must(once.len == twice.len && memcmp(once.data, twice.data, once.len) == 0);
-    mp_buf_free(&twice);
+    if (made) check_words(&of_lua.out);
+    check_again(&of_lua.out);
+    check_same(of_text, &of_lua);
+    check_again_by_lua();
   } else {
-    must(once.len == 0);
+    must(beyond);
   }
-  mp_buf_free(&once);
+  mp_buf_free(&of_lua.out);
+  lua_settop(L, FUZZ_FLOOR);
+}
+
+static void check(const char *text, size_t len) {
+  run of_text;
+  mp_code code = by_text(&of_text, text, len);
+
+  if (code == MP_OK) {
+    if (made) check_words(&of_text.out);
+    check_again(&of_text.out);
+    compare(text, len, &of_text);
+  } else {
+    must(!made && of_text.out.len == 0);
+  }
+  mp_buf_free(&of_text.out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  entry e = {0};
+  mp_buf entry;
 
-  if (!schema) schema = fixture_schema();
-  must(schema != NULL);
+  if (!schema) {
+    schema = fixture_schema();
+    must(schema != NULL);
+    model = mp_schema_find(schema, THING, strlen(THING), NULL);
+    L = fuzz_lua_open();
+  }
   if (size == 0) return 0;
-  if (data[0] & 1) {
-    check((const char *)data + 1, size - 1, data[0] & 2, false);
+  made = !(data[0] & 1);
+  keep_unknown = data[0] & 2;
+  keep_users = data[0] & 4;
+  dialect = (fuzz_dialect)(data[0] >> 3 & 3);
+  if (!made) {
+    if (dialect == FUZZ_HIDDEN) dialect = FUZZ_BARE; /* it may have the words anywhere */
+    check((const char *)data + 1, size - 1);
     return 0;
   }
-  e.data = data + 1;
-  e.size = size - 1;
-  mp_buf_init(&e.text, MP_BUF_NO_LIMIT);
-  add_object(&e, THING, NULL, NULL);
-  check(e.text.data, e.text.len, data[0] & 2, true);
-  mp_buf_free(&e.text);
+  entry = entry_make(schema, data + 1, size - 1);
+  check(entry.data, entry.len);
+  mp_buf_free(&entry);
   return 0;
 }
