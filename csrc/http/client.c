@@ -59,6 +59,7 @@ struct mp_client {
   slot *active_head; /* of slots under way */
   int active;
   bool handles_are_unsafe; /* once they were used (reuse_is_unsafe) */
+  bool http2;              /* where a receiver speaks it over TLS */
   bool remade; /* multi was: there is room again, which the next poll that waits tells by not
                   waiting */
 };
@@ -148,7 +149,8 @@ static bool open_handle(slot *s) {
   SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
   SET(CURLOPT_NOPROXY, ""); /* the environment's would have libcurl dial past the proxy */
-  SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  SET(CURLOPT_HTTP_VERSION,
+      (long)(s->client->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
   SET(CURLOPT_WRITEFUNCTION, on_body);
   SET(CURLOPT_WRITEDATA, s);
   SET(CURLOPT_HEADERFUNCTION, on_head);
@@ -186,6 +188,14 @@ static bool reuse_is_unsafe(void) {
   return version >= 0x075300 && version < 0x080100;
 }
 
+/* From 7.88.0 to before 8.5.0 libcurl cannot do with an HTTP/2 answer that comes before the server
+ * has read the body, which is lawful (RFC 9113 section 8.1) and what limits and proxies do: it
+ * drops the answer, fails the request all the same, or spins until its timeout. */
+static bool http2_is_unsafe(void) {
+  unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+  return version >= 0x075800 && version < 0x080500;
+}
+
 static bool make_multi(mp_client *c) {
   c->multi = curl_multi_init();
   if (!c->multi) return false;
@@ -205,6 +215,7 @@ mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_erro
   if (!c) return mp_fail(err, MP_ENOMEM, "out of memory");
   c->options = *options;
   c->handles_are_unsafe = reuse_is_unsafe();
+  c->http2 = !http2_is_unsafe();
   code = mp_loop_new(&c->loop, err);
   if (code == MP_OK && !make_multi(c)) code = mp_fail(err, MP_ENOMEM, "out of memory");
   if (code != MP_OK) {
@@ -282,7 +293,7 @@ static bool prepare(slot *s, const mp_request *request) {
   SET(CURLOPT_HTTPHEADER, lines);
   SET(CURLOPT_PROXY, t->proxy); /* never NULL: libcurl would ask the environment */
   /* One connection may do for all, if its handshake says HTTP/2: worth waiting for. */
-  SET(CURLOPT_PIPEWAIT, t->tls ? 1L : 0L);
+  SET(CURLOPT_PIPEWAIT, t->tls && s->client->http2 ? 1L : 0L);
   if (t->tls_options.configured || s->own_tls) {
     s->own_tls = true; /* also when it fails in the middle */
     ok = ok && mp_tls_apply(&t->tls_options, s->easy);

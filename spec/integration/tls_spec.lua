@@ -150,6 +150,26 @@ describe("TLS", function()
     assert.is_true(distinct < #requests) -- they are used again
   end)
 
+  -- nginx ends each connection after so many requests, and answers before it has read the body.
+  for what, size in pairs { short = 100, long = 200000 } do
+    it(("fails no attempt at a server of HTTP/2: %s bodies"):format(what), function()
+      local webhook = assert(create("http2", { ca = "ca.pem" }))
+      finally(function() assert(hooks.webhooks:delete(webhook.id)) end)
+      for i = 1, 120 do
+        assert(hooks:emit("media.create", { media = { id = i, caption = ("x"):rep(size) } }, { wait = i == 120 }))
+      end
+      assert(hooks:wait(30))
+      local list = assert(hooks.deliveries:list { webhook_id = webhook.id, limit = 200 })
+      assert.equal(120, #list)
+      for _, delivery in ipairs(list) do
+        local attempts = hooks.deliveries:attempts(delivery.id)
+        assert.equal(1, #attempts)
+        assert.is_nil(attempts[1].error)
+        assert.equal(200, attempts[1].status)
+      end
+    end)
+  end
+
   it("files are looked at when a webhook is saved", function()
     for _, case in ipairs {
       { { ca = "none.pem" }, "webhook.tls.ca: ", "No such file" },

@@ -38,6 +38,7 @@ local SERVERS = {
   old = "ssl_protocols TLSv1; ssl_ciphers DEFAULT:@SECLEVEL=0;",
   ["1.2"] = "ssl_protocols TLSv1.2;",
   client = "ssl_client_certificate DIR/ca.pem; ssl_verify_client on;",
+  http2 = "keepalive_requests 50; http2_max_concurrent_streams 8;",
 }
 
 local CONFIG = [[
@@ -76,9 +77,10 @@ local function servers(ports)
   local names, text = {}, {}
   for name in pairs(SERVERS) do names[#names + 1] = name end
   for i, name in ipairs(names) do
-    local certificate = (name == "old" or name == "1.2" or name == "client") and "good" or name
-    text[i] = ([[server { listen 127.0.0.1:%d ssl; ssl_certificate DIR/%s.pem; ssl_certificate_key DIR/%s.key; %s
-      location / { return 200 "ok"; } }]]):format(ports[i], certificate, certificate, SERVERS[name])
+    local certificate = (name == "expired" or name == "host" or name == "self") and name or "good"
+    text[i] = ([[server { listen 127.0.0.1:%d %s; ssl_certificate DIR/%s.pem; ssl_certificate_key DIR/%s.key; %s
+      location / { return 200 "ok"; } }]]):format(ports[i], name == "http2" and "ssl http2" or "ssl", certificate, certificate,
+      SERVERS[name])
     names[name] = ports[i]
   end
   return names, table.concat(text, "\n")
