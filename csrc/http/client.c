@@ -184,7 +184,7 @@ static slot *new_slot(mp_client *client) {
  * begins with a space for the continuation of one that is freed (curl pull request 11103): a
  * receiver could reach into freed memory. Such handles are used once. */
 static bool reuse_is_unsafe(void) {
-  unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+  unsigned version = mp_curl_built()->version_num;
   return version >= 0x075300 && version < 0x080100;
 }
 
@@ -288,7 +288,7 @@ static bool prepare(slot *s, const mp_request *request) {
   if (lines) lines = put_fields(s, request, lines);
   ok = lines != NULL;
 #define SET(option, value) ok = ok && curl_easy_setopt(s->easy, option, value) == CURLE_OK
-  SET(CURLOPT_URL, NULL); /* else a handle used before keeps the last request's */
+  SET(CURLOPT_URL, t->url_text); /* else libcurl writes it out of the parsed one */
   SET(CURLOPT_CURLU, t->url);
   SET(CURLOPT_HTTPHEADER, lines);
   SET(CURLOPT_PROXY, t->proxy); /* never NULL: libcurl would ask the environment */

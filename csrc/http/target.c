@@ -26,6 +26,16 @@ static bool is_tls(CURLU *url) {
   return tls;
 }
 
+static mp_code parse(mp_target *t, const char *url, mp_error *err) {
+  CURLUcode rc = curl_url_set(t->url, CURLUPART_URL, url, 0);
+
+  if (rc == CURLUE_OK) rc = curl_url_get(t->url, CURLUPART_URL, &t->url_text, 0);
+  if (rc == CURLUE_OUT_OF_MEMORY) return mp_fail(err, MP_ENOMEM, "out of memory");
+  if (rc != CURLUE_OK) return mp_fail(err, MP_EINVAL, "not a valid URL");
+  t->tls = is_tls(t->url);
+  return MP_OK;
+}
+
 /* What can be said of the URL is said once; what its name leads to is judged at each connection. */
 static mp_code judge(mp_target *t, const char *url, mp_error *err) {
   char why[MP_NETGUARD_WHY];
@@ -70,17 +80,8 @@ mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_erro
   if (code != MP_OK) goto out;
   code = copy_headers(&t->headers, options->headers, err);
   if (code != MP_OK) goto out;
-  switch (curl_url_set(t->url, CURLUPART_URL, options->url, 0)) {
-    case CURLUE_OK:
-      t->tls = is_tls(t->url);
-      break;
-    case CURLUE_OUT_OF_MEMORY:
-      code = mp_fail(err, MP_ENOMEM, "out of memory");
-      goto out;
-    default:
-      code = mp_fail(err, MP_EINVAL, "not a valid URL");
-      goto out;
-  }
+  code = parse(t, options->url, err);
+  if (code != MP_OK) goto out;
   code = judge(t, options->url, err);
   if (code != MP_OK) goto out;
   *out = t;
@@ -101,6 +102,7 @@ void mp_target_free(mp_target *target) {
   mp_headers_free(&target->defaults);
   mp_headers_free(&target->headers);
   curl_url_cleanup(target->url);
+  curl_free(target->url_text);
   mp_tls_free(&target->tls_options);
   free(target->refusal);
   free(target->proxy);

@@ -16,6 +16,7 @@ typedef struct mp_event_lines {
 
 struct mp_target {
   CURLU *url;
+  char *url_text; /* as libcurl writes it; libcurl's */
   mp_place place;
   mp_place proxy_place; /* of own_proxy */
   bool own_proxy;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/start.h"
+
 void mp_tls_free(mp_tls *tls) {
   free(tls->ca);
   free(tls->cert);
@@ -33,7 +35,7 @@ bool mp_tls_copy(const mp_tls *from, mp_tls *to) {
  * its certificate. Without a CA of its own a webhook trusts those that libcurl was built for: NULL
  * would mean none. */
 bool mp_tls_apply(const mp_tls *tls, CURL *easy) {
-  const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+  const curl_version_info_data *built = mp_curl_built();
   const char *ca = tls->ca ? tls->ca : built->cainfo;
   const char *folder = tls->ca ? NULL : built->capath;
   long version = tls->only_1_3 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2;
