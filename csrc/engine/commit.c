@@ -13,7 +13,7 @@
 #define MAX_EVENTS      512                /* in one transaction */
 #define MAX_ROWS        4096               /* deliveries inserted in one transaction */
 #define MAX_CLAIMS      1024               /* in one transaction */
-#define CLAIM_TURN      64                 /* of one lane before the next has its turn */
+#define CLAIM_TURN      128                /* of one lane before the next has its turn */
 #define MAX_LEASED      8192               /* in memory, all lanes together ... */
 #define MAX_LEASED_SIZE ((size_t)64 << 20) /* ... and the bytes of their bodies */
 #define RETRY_MS        500                /* after a transaction failed */
@@ -24,11 +24,19 @@ int64_t mp_lease_next(mp_engine *engine) {
   return MP_LEASE(engine->id, ++engine->lease_count);
 }
 
-/* A lane that holds none may always have one, however much the others hold. */
-int mp_lease_room(const mp_engine *engine, const mp_lane *lane) {
-  int room = mp_lane_room(lane);
-  if (engine->leased < MAX_LEASED && engine->leased_bytes < MAX_LEASED_SIZE) return room;
-  return room > 0 && lane->leased == 0 ? 1 : 0;
+/* What lanes hold ahead of what they send takes at most half of what may be leased, and of that one
+ * lane half of what the others leave: a lane that comes later finds room for what it sends. A lane
+ * that holds none may always have one, however much the others hold. */
+int mp_lease_room(const mp_engine *engine, const mp_lane *lane, int64_t now_ms) {
+  int slots = mp_lane_slots(lane), ahead = mp_lane_ahead(lane, now_ms);
+  int own = lane->leased > slots ? lane->leased - slots : 0;
+  int most = (MAX_LEASED / 2 - engine->leased + own) / 2;
+
+  if (engine->leased >= MAX_LEASED || engine->leased_bytes >= MAX_LEASED_SIZE)
+    return slots > 0 && lane->leased == 0 ? 1 : 0;
+  if (ahead > most) ahead = most > 0 ? most : 0;
+  if (engine->leased_bytes >= MAX_LEASED_SIZE / 2) ahead = 0;
+  return slots + ahead > lane->leased ? slots + ahead - lane->leased : 0;
 }
 
 /* The row's order key is "" or the event's own: it lives as long as the delivery does. */
@@ -98,11 +106,12 @@ static int least(int a, int b) {
 
 static mp_code claim_lane(mp_engine *e, mp_batch *b, mp_lane *lane, int *left, mp_error *err) {
   claiming c = {.engine = e, .batch = b, .lane = lane};
-  mp_claim_order order = {.webhook_id = lane->webhook_id,
-                          .pace = lane->webhook->pace,
-                          .now_ms = b->now_ms,
-                          .limit = least(least(mp_lease_room(e, lane), CLAIM_TURN), *left),
-                          .lease = mp_lease_next(e)};
+  mp_claim_order order = {
+      .webhook_id = lane->webhook_id,
+      .pace = lane->webhook->pace,
+      .now_ms = b->now_ms,
+      .limit = least(least(mp_lease_room(e, lane, b->now_ms), CLAIM_TURN), *left),
+      .lease = mp_lease_next(e)};
   int claimed = 0;
   mp_code code = mp_store_claim(e->store, &order, on_claim, &c, &claimed, err);
 
@@ -122,7 +131,7 @@ static mp_code claim_all(mp_engine *e, mp_batch *b, mp_error *err) {
 
   for (size_t i = 0; i < count && left > 0 && code == MP_OK; i++) {
     mp_lane *lane = e->lanes.items[(e->lanes.next + i) % count];
-    if (lane->next_due_ms > b->now_ms || mp_lease_room(e, lane) == 0) continue;
+    if (lane->next_due_ms > b->now_ms || mp_lease_room(e, lane, b->now_ms) == 0) continue;
     code = claim_lane(e, b, lane, &left, err);
   }
   if (count) e->lanes.next = (e->lanes.next + 1) % count;
@@ -130,10 +139,11 @@ static mp_code claim_all(mp_engine *e, mp_batch *b, mp_error *err) {
 }
 
 int64_t mp_commit_next_claim(const mp_engine *engine) {
-  int64_t next = INT64_MAX;
+  int64_t next = INT64_MAX, now_ms = mp_engine_now(engine);
   for (size_t i = 0; i < engine->lanes.count; i++) {
     const mp_lane *lane = engine->lanes.items[i];
-    if (lane->next_due_ms < next && mp_lease_room(engine, lane) > 0) next = lane->next_due_ms;
+    if (lane->next_due_ms < next && mp_lease_room(engine, lane, now_ms) > 0)
+      next = lane->next_due_ms;
   }
   return next;
 }
@@ -211,6 +221,7 @@ static mp_code transact(mp_engine *e, bool under_way, bool emits, bool claim, mp
   int64_t began_us;
   mp_code code = mp_registry_reload(e, err);
 
+  e->inserts.event_count = e->inserts.delivery_count = 0;
   if (code == MP_OK) code = mp_store_begin(e->store, err);
   if (code == MP_OK && under_way) code = mp_outcomes_write(e, &b, err);
   if (code == MP_OK && under_way) code = mp_scripted_write(e, &b, err);
@@ -218,6 +229,7 @@ static mp_code transact(mp_engine *e, bool under_way, bool emits, bool claim, mp
     code = mp_scripted_release(e, &e->taken_news, err);
   }
   if (code == MP_OK && emits) code = insert_emits(e, &b, err);
+  if (code == MP_OK) code = mp_inserts_flush(e, err);
   if (code == MP_OK && claim) code = claim_all(e, &b, err);
   began_us = mp_mono_us();
   if (code == MP_OK) code = mp_store_commit(e->store, err);

@@ -72,6 +72,16 @@ typedef struct mp_call {
 
 typedef struct mp_script_thread mp_script_thread; /* script_thread.c */
 
+#define MP_INSERTS 64
+
+/* Rows that the open transaction will insert, several at once, which costs less (insert.c). */
+typedef struct mp_inserts {
+  const mp_event_row *events[MP_INSERTS]; /* of the batch's emits */
+  size_t event_count;
+  mp_new_delivery deliveries[MP_INSERTS];
+  size_t delivery_count;
+} mp_inserts;
+
 /* One transaction of the store thread, while it is made. */
 typedef struct mp_batch {
   int64_t now_ms; /* on the store's clock */
@@ -153,6 +163,7 @@ struct mp_engine {
   int64_t id;    /* in the store's engine table */
   int64_t lease_count;
   mp_lanes lanes;
+  mp_inserts inserts;
   mp_list taken_emits;         /* out of the inbox, not yet committed */
   mp_list taken_finished;      /* likewise */
   mp_list taken_scripted;      /* likewise */
@@ -240,7 +251,7 @@ void mp_commit_batch(mp_engine *engine, bool may_claim);
 int64_t mp_commit_next_claim(const mp_engine *engine);
 int64_t mp_lease_next(mp_engine *engine); /* a lease that no other claim ever had */
 /* How many more of the lane's may the engine hold? */
-int mp_lease_room(const mp_engine *engine, const mp_lane *lane);
+int mp_lease_room(const mp_engine *engine, const mp_lane *lane, int64_t now_ms);
 /* The engine holds a delivery, to be handed over after the commit, until mp_lease_end. */
 mp_code mp_lease_add(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp_event *event,
                      int64_t lease, const char *order_key, int attempts, mp_error *err);
@@ -279,10 +290,11 @@ mp_code mp_outcomes_write(mp_engine *engine, mp_batch *batch, mp_error *err);
 void mp_outcomes_settle(mp_engine *engine);
 
 /* insert.c: an emit with all its deliveries; one delivery, leased at once where its lane has room.
- */
+ * mp_inserts_flush comes after the last of a transaction. */
 mp_code mp_insert_emit(mp_engine *engine, mp_batch *batch, mp_emit *emit, mp_error *err);
 mp_code mp_insert_delivery(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp_event *event,
                            mp_error *err);
+mp_code mp_inserts_flush(mp_engine *engine, mp_error *err);
 
 /* report.c: makes a report about the delivery or its webhook, as an event for its subscribers;
  * after the commit, keeps the batch's for hosts and logs them. reason may be NULL. */

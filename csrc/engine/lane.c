@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_AHEAD 512
-
 static size_t position(const mp_lanes *lanes, int64_t webhook_id) {
   size_t low = 0, high = lanes->count;
   while (low < high) {
@@ -57,15 +55,33 @@ void mp_lanes_free(mp_lanes *lanes) {
   *lanes = (mp_lanes){0};
 }
 
-int mp_lane_room(const mp_lane *lane) {
-  int ahead = lane->drained > MAX_AHEAD / 4 ? MAX_AHEAD : lane->drained * 4;
-  int room;
+/* How many windows ago did the present one begin? */
+static int64_t windows_since(const mp_lane *lane, int64_t now_ms) {
+  return (now_ms - lane->window_ms) / MP_LANE_WINDOW_MS;
+}
 
+void mp_lane_ended(mp_lane *lane, int64_t now_ms) {
+  int64_t passed = windows_since(lane, now_ms);
+
+  if (passed != 0) {
+    lane->window[1] = passed == 1 ? lane->window[0] : 0;
+    lane->window[0] = 0;
+    lane->window_ms = now_ms;
+  }
+  lane->window[0]++;
+}
+
+int mp_lane_slots(const mp_lane *lane) {
   if (!lane->webhook || !lane->webhook->enabled) return 0;
-  if (lane->circuit.open) return lane->leased == 0 ? 1 : 0; /* a probe */
-  if (lane->webhook->pace.interval_us > 0) ahead = 0;
-  room = lane->webhook->concurrency + ahead - lane->leased;
-  return room > 0 ? room : 0;
+  return lane->circuit.open ? 1 : lane->webhook->concurrency; /* 1: a probe */
+}
+
+int mp_lane_ahead(const mp_lane *lane, int64_t now_ms) {
+  int64_t passed = windows_since(lane, now_ms);
+
+  if (mp_lane_slots(lane) == 0 || lane->circuit.open) return 0;
+  if (lane->webhook->pace.interval_us > 0 || passed > 1) return 0;
+  return passed == 0 && lane->window[1] > lane->window[0] ? lane->window[1] : lane->window[0];
 }
 
 mp_delivery *mp_delivery_new(mp_lane *lane, mp_webhook *webhook, mp_event *event) {

@@ -22,7 +22,8 @@ typedef struct mp_lane {
   /* store thread */
   mp_webhook *webhook; /* NULL: deleted, or kept in the config of another process */
   int leased;          /* claimed by this engine and not finished */
-  int drained;         /* finished in the last batch that finished any: how fast the lane runs */
+  int64_t window_ms;   /* when the present window of MP_LANE_WINDOW_MS began ... */
+  int window[2];       /* ... how many it finished since, and in the window before */
   int64_t next_due_ms; /* nothing of it waits in the store that is due earlier */
   mp_circuit circuit;
   int64_t failing_ms; /* its attempts have failed since; 0: they do not */
@@ -65,10 +66,16 @@ mp_lane *mp_lanes_find(const mp_lanes *lanes, int64_t webhook_id); /* NULL when 
 mp_lane *mp_lanes_add(mp_lanes *lanes, int64_t webhook_id); /* found or made; NULL: no memory */
 void mp_lanes_free(mp_lanes *lanes);
 
-/* How many more of the lane's deliveries this engine may claim: its concurrency, and ahead of that
- * what it finished lately, so that a fast lane never waits for a commit and a hung one holds only
- * its slots. A lane with a rate claims nothing ahead: what is claimed begins at once. */
-int mp_lane_room(const mp_lane *lane);
+#define MP_LANE_WINDOW_MS 100
+
+/* One more of its deliveries has ended. */
+void mp_lane_ended(mp_lane *lane, int64_t now_ms);
+
+/* How many of the lane's deliveries may this engine hold? As many as it sends at once, and ahead of
+ * them what it finishes in a window: so a fast lane waits for no commit, and one that hangs holds
+ * its slots alone. A lane with a rate holds nothing ahead: what is claimed begins at once. */
+int mp_lane_slots(const mp_lane *lane);
+int mp_lane_ahead(const mp_lane *lane, int64_t now_ms);
 
 /* A delivery in memory: claimed by this engine, or a trigger. In one list at a time. */
 typedef struct mp_delivery {

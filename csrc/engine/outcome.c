@@ -168,8 +168,8 @@ static void count(mp_engine *e, const mp_delivery *d) {
   if (d->state == MP_DEAD) atomic_fetch_add(&e->dead, 1);
 }
 
-static void settle_lane(mp_lane *lane, const mp_delivery *d) {
-  lane->drained++;
+static void settle_lane(mp_lane *lane, const mp_delivery *d, int64_t now_ms) {
+  mp_lane_ended(lane, now_ms);
   if (d->hold_ms > atomic_load(&lane->hold_ms)) atomic_store(&lane->hold_ms, d->hold_ms);
   if (d->due_ms < lane->next_due_ms) lane->next_due_ms = d->due_ms;
   if (d->applied && d->failing_changed) {
@@ -180,16 +180,14 @@ static void settle_lane(mp_lane *lane, const mp_delivery *d) {
 
 void mp_outcomes_settle(mp_engine *engine) {
   mp_engine *e = engine;
+  int64_t now_ms = mp_engine_now(e);
 
-  for (mp_node *n = e->taken_finished.head; n; n = n->next) {
-    MP_CONTAINER(n, mp_delivery, node)->lane->drained = 0;
-  }
   for (mp_node *n; (n = mp_list_pop(&e->taken_finished)) != NULL;) {
     mp_delivery *d = MP_CONTAINER(n, mp_delivery, node);
     count(e, d);
     if (d->applied) mp_report_log(e, d);
     mp_lease_end(e, d);
-    settle_lane(d->lane, d);
+    settle_lane(d->lane, d, now_ms);
     mp_delivery_free(d);
   }
 }

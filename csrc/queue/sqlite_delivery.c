@@ -30,41 +30,79 @@ static mp_code queue_up(mp_sqlite *s, int64_t event_id, int64_t webhook_id, cons
   return code;
 }
 
-mp_code mp_sqlite_delivery_insert(mp_store *store, mp_new_delivery *delivery, mp_error *err) {
-  mp_sqlite *s = mp_sqlite_of(store);
-  mp_new_delivery *d = delivery;
-  int64_t due_ms = d->due_ms;
-  const char *cause = NULL;
-  sqlite3_stmt *q;
+/* A new delivery as it is stored: its state is settled, and so is ... */
+typedef struct new_row {
+  int64_t due_ms;
+  const char *cause;
+} new_row;
+
+static mp_code settle_new(mp_sqlite *s, mp_new_delivery *d, new_row *row, mp_error *err) {
   mp_code code;
 
+  *row = (new_row){.due_ms = d->due_ms};
   if (d->state != MP_WAITING && d->state != MP_HELD && d->state != MP_LEASED) {
     return mp_fail(err, MP_EINVAL, "a new delivery is waiting, held or leased, not %s",
                    mp_delivery_state_name(d->state));
   }
-  code = queue_up(s, d->event_id, d->webhook_id, d->order_key, &due_ms, err);
-  if (code == MP_OK && (d->state != MP_LEASED || due_ms == MP_BEHIND)) {
-    code = settle(s, d->webhook_id, &d->state, &cause, err);
+  code = queue_up(s, d->event_id, d->webhook_id, d->order_key, &row->due_ms, err);
+  if (code == MP_OK && (d->state != MP_LEASED || row->due_ms == MP_BEHIND)) {
+    code = settle(s, d->webhook_id, &d->state, &row->cause, err);
   }
+  return code;
+}
+
+#define NEW_ROW "(?, ?, ?, ?, ?, ?, ?, 0, 0)"
+#define NEW_INSERT                                                                                \
+  "INSERT INTO delivery(event_id, webhook_id, state, due_ms, lease, cause, order_key, attempts, " \
+  "attempts_total) VALUES"
+
+static void bind_new(sqlite3_stmt *q, int before, const mp_new_delivery *d, const new_row *row) {
+  sqlite3_bind_int64(q, before + 1, d->event_id);
+  sqlite3_bind_int64(q, before + 2, d->webhook_id);
+  sqlite3_bind_int(q, before + 3, d->state);
+  sqlite3_bind_int64(q, before + 4, d->state == MP_DEAD ? 0 : row->due_ms);
+  if (d->state == MP_LEASED) sqlite3_bind_int64(q, before + 5, d->lease);
+  mp_sqlite_bind_text(q, before + 6, row->cause);
+  mp_sqlite_bind_text(q, before + 7, d->order_key);
+}
+
+/* One, or MP_SQLITE_ROWS. */
+static mp_code insert_new(mp_sqlite *s, mp_new_delivery *deliveries, size_t count, mp_error *err) {
+  new_row rows[MP_SQLITE_ROWS];
+  sqlite3_stmt *q;
+  mp_code code = MP_OK;
+
+  for (size_t i = 0; i < count && code == MP_OK; i++)
+    code = settle_new(s, &deliveries[i], &rows[i], err);
   if (code != MP_OK) return code;
-  code = mp_sqlite_write(
-      s, MP_SQL_DELIVERY_INSERT,
-      "INSERT INTO delivery(event_id, webhook_id, state, due_ms, lease, cause, attempts, "
-      "attempts_total, order_key) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7)",
-      &q, err);
+  code = count == 1 ? mp_sqlite_write(s, MP_SQL_DELIVERY_INSERT, NEW_INSERT NEW_ROW, &q, err)
+                    : mp_sqlite_write(s, MP_SQL_DELIVERIES_INSERT,
+                                      NEW_INSERT MP_SQLITE_ALL(NEW_ROW), &q, err);
   if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, d->event_id);
-  sqlite3_bind_int64(q, 2, d->webhook_id);
-  sqlite3_bind_int(q, 3, d->state);
-  sqlite3_bind_int64(q, 4, d->state == MP_DEAD ? 0 : due_ms);
-  if (d->state == MP_LEASED) sqlite3_bind_int64(q, 5, d->lease);
-  mp_sqlite_bind_text(q, 6, cause);
-  mp_sqlite_bind_text(q, 7, d->order_key);
-  code = mp_sqlite_run(s, q, NULL, err);
-  if (code != MP_OK || d->webhook_id == MP_ROUTING) return code;
-  s->added[MP_TOTAL_ACCEPTED]++;
-  mp_sqlite_total_state(s, d->state, 1);
+  for (size_t i = 0; i < count; i++)
+    bind_new(q, (int)i * 7, &deliveries[i], &rows[i]);
+  if ((code = mp_sqlite_run(s, q, NULL, err)) != MP_OK) return code;
+  for (size_t i = 0; i < count; i++) {
+    if (deliveries[i].webhook_id == MP_ROUTING) continue;
+    s->added[MP_TOTAL_ACCEPTED]++;
+    mp_sqlite_total_state(s, deliveries[i].state, 1);
+  }
   return MP_OK;
+}
+
+mp_code mp_sqlite_deliveries_insert(mp_store *store, mp_new_delivery *deliveries, size_t count,
+                                    mp_error *err) {
+  mp_code code = MP_OK;
+
+  for (size_t i = 0, n; i < count && code == MP_OK; i += n) {
+    n = count - i >= MP_SQLITE_ROWS ? MP_SQLITE_ROWS : 1;
+    code = insert_new(mp_sqlite_of(store), deliveries + i, n, err);
+  }
+  return code;
+}
+
+mp_code mp_sqlite_delivery_insert(mp_store *store, mp_new_delivery *delivery, mp_error *err) {
+  return insert_new(mp_sqlite_of(store), delivery, 1, err);
 }
 
 /* ---- finishing ------------------------------------------------------------------------------ */

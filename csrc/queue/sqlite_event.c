@@ -20,26 +20,54 @@ static mp_code store_key(mp_sqlite *s, const mp_event_row *event, mp_error *err)
   return mp_sqlite_run(s, q, NULL, err);
 }
 
-mp_code mp_sqlite_event_insert(mp_store *store, const mp_event_row *event, mp_error *err) {
-  mp_sqlite *s = mp_sqlite_of(store);
+#define EVENT_ROW     "(?, ?, ?, ?, ?, ?, ?)"
+#define EVENT_COLUMNS "id, type, model, created_ms, order_key, headers, body"
+#define EVENT_INSERT  "INSERT INTO event(" EVENT_COLUMNS ") VALUES"
+
+static void bind_event(sqlite3_stmt *q, int before, const mp_event_row *event) {
+  sqlite3_bind_int64(q, before + 1, event->id);
+  mp_sqlite_bind_text(q, before + 2, event->type);
+  mp_sqlite_bind_text(q, before + 3, event->model);
+  sqlite3_bind_int64(q, before + 4, event->created_ms);
+  mp_sqlite_bind_text(q, before + 5, event->order_key);
+  mp_sqlite_bind_text(q, before + 6, event->headers);
+  /* A NULL pointer would bind NULL, even with no bytes behind it. */
+  sqlite3_bind_blob64(q, before + 7, event->body ? event->body : "", event->body_len,
+                      SQLITE_STATIC);
+}
+
+/* One, or MP_SQLITE_ROWS. */
+static mp_code insert_rows(mp_sqlite *s, const mp_event_row *const *events, size_t count,
+                           mp_error *err) {
   sqlite3_stmt *q;
-  mp_code code =
-      mp_sqlite_write(s, MP_SQL_EVENT_INSERT,
-                      "INSERT INTO event(id, type, model, created_ms, order_key, headers, "
-                      "body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                      &q, err);
+  mp_code code = count == 1
+                     ? mp_sqlite_write(s, MP_SQL_EVENT_INSERT, EVENT_INSERT EVENT_ROW, &q, err)
+                     : mp_sqlite_write(s, MP_SQL_EVENTS_INSERT,
+                                       EVENT_INSERT MP_SQLITE_ALL(EVENT_ROW), &q, err);
 
   if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, event->id);
-  mp_sqlite_bind_text(q, 2, event->type);
-  mp_sqlite_bind_text(q, 3, event->model);
-  sqlite3_bind_int64(q, 4, event->created_ms);
-  mp_sqlite_bind_text(q, 5, event->order_key);
-  mp_sqlite_bind_text(q, 6, event->headers);
-  /* A NULL pointer would bind NULL, even with no bytes behind it. */
-  sqlite3_bind_blob64(q, 7, event->body ? event->body : "", event->body_len, SQLITE_STATIC);
+  for (size_t i = 0; i < count; i++)
+    bind_event(q, (int)i * 7, events[i]);
   code = mp_sqlite_run(s, q, NULL, err);
-  if (code == MP_OK) s->added[MP_TOTAL_EVENTS]++;
+  if (code == MP_OK) s->added[MP_TOTAL_EVENTS] += (int64_t)count;
+  return code;
+}
+
+mp_code mp_sqlite_events_insert(mp_store *store, const mp_event_row *const *events, size_t count,
+                                mp_error *err) {
+  mp_code code = MP_OK;
+
+  for (size_t i = 0, n; i < count && code == MP_OK; i += n) {
+    n = count - i >= MP_SQLITE_ROWS ? MP_SQLITE_ROWS : 1;
+    code = insert_rows(mp_sqlite_of(store), events + i, n, err);
+  }
+  return code;
+}
+
+mp_code mp_sqlite_event_insert(mp_store *store, const mp_event_row *event, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  mp_code code = insert_rows(s, &event, 1, err);
+
   if (code == MP_OK && event->idempotency_key) code = store_key(s, event, err);
   return code;
 }
@@ -74,8 +102,6 @@ mp_code mp_sqlite_idempotent(mp_store *store, const char *key, int64_t since_ms,
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
-
-#define EVENT_COLUMNS "id, type, model, created_ms, order_key, headers, body"
 
 void mp_sqlite_event_row(sqlite3_stmt *q, int first, mp_event_row *row) {
   *row = (mp_event_row){

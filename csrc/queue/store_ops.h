@@ -44,10 +44,14 @@
                          mp_error *err), (store, id, since_ms, last_ms, err)) \
   CALL(event_insert, (mp_store *store, const mp_event_row *event, mp_error *err), \
        (store, event, err)) \
+  CALL(events_insert, (mp_store *store, const mp_event_row *const *events, size_t count, \
+                       mp_error *err), (store, events, count, err)) \
   CALL(idempotent, (mp_store *store, const char *key, int64_t since_ms, int64_t *event_id, \
                     mp_error *err), (store, key, since_ms, event_id, err)) \
   CALL(delivery_insert, (mp_store *store, mp_new_delivery *delivery, mp_error *err), \
        (store, delivery, err)) \
+  CALL(deliveries_insert, (mp_store *store, mp_new_delivery *deliveries, size_t count, \
+                           mp_error *err), (store, deliveries, count, err)) \
   CALL(claim, (mp_store *store, const mp_claim_order *order, mp_claim_fn fn, void *arg, \
                int *claimed, mp_error *err), (store, order, fn, arg, claimed, err)) \
   CALL(next_due, (mp_store *store, int64_t webhook_id, const mp_pace *pace, int64_t now_ms, \
