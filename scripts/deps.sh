@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(gcc libc6-dev make cmake ninja-build pkg-config
   lua5.4 liblua5.4-dev lua-cjson lua-argparse lua-busted lua-check luarocks
-  libcurl4-openssl-dev libssl-dev libsqlite3-dev sqlite3 libcmocka-dev lua-socket lua-luv lua-cqueues curl openssl)
+  libcurl4-openssl-dev libssl-dev libsqlite3-dev sqlite3 libcmocka-dev locales lua-socket lua-luv lua-cqueues curl openssl)
 
 packages+=("$@")
 

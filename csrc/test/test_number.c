@@ -6,13 +6,13 @@
 /* cmocka.h needs those before it */
 #include <cmocka.h>
 #include <float.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "payload/number.h"
+#include "test/comma_locale.h"
 
 static const char *written(double value) {
   static char text[64];
@@ -127,10 +127,10 @@ static void test_read(void **state) {
 /* A host may have set a locale whose decimal point is a comma. */
 static void test_locale(void **state) {
   (void)state;
-  if (!setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "fr_FR.UTF-8")) skip();
+  enter_comma_locale();
   test_doubles(state);
   test_read(state);
-  setlocale(LC_ALL, "C");
+  leave_comma_locale();
 }
 
 static uint64_t next(uint64_t *seed) { /* xorshift64 */

@@ -5,12 +5,12 @@
 #include <stdint.h>
 /* cmocka.h needs those before it */
 #include <cmocka.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/webhook.h"
+#include "test/comma_locale.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define HEAD         "{\"url\":\"http://h.example/\",\"events\":[\"*\"],"
@@ -119,13 +119,13 @@ static void test_fractions_whatever_the_locale(void **state) {
   mp_webhook *w;
 
   (void)state;
-  if (!setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "C.UTF-8")) skip();
+  enter_comma_locale();
   w = made(HEAD "\"timeout\":1.5,\"retrySchedule\":[0.25],\"rate\":{\"perSecond\":0.5}}");
   assert_int_equal(1500, w->timeout_ms);
   assert_int_equal(250, w->retry.delays_ms[0]);
   assert_int_equal(2000000, w->pace.interval_us);
   mp_webhook_unref(w);
-  setlocale(LC_ALL, "C");
+  leave_comma_locale();
 }
 
 /* That is the definition's fault, not the memory's: it will not go away. */

@@ -6,8 +6,18 @@ local json = {
   null = cjson.null,
 }
 
--- An instance of our own, where there is one: the host may set options on the shared one.
-local own = cjson.new and cjson.new() or cjson
+-- An instance of our own, where there is one: the host may set options on the shared one. lua-cjson asks for the locale's
+-- decimal point when an instance is made; the host may set another locale at any time.
+local own, locale
+
+local function instance()
+  local now = os.setlocale(nil, "numeric")
+  if not own or now ~= locale then
+    own, locale = cjson.new and cjson.new() or cjson, now
+  end
+  return own
+end
+
 local to_integer = rawget(math, "tointeger")
 
 -- cjson makes every number a float; on Lua 5.4 whole ones become integers again.
@@ -26,7 +36,7 @@ end
 ---@return any|nil value
 ---@return string? message
 function json.decode(text)
-  local ok, value = pcall(own.decode, text)
+  local ok, value = pcall(instance().decode, text)
   -- Raised as by any other call: it is not the text that is wrong.
   if not ok and value == "not enough memory" then error(value, 0) end
   if not ok then return nil, (tostring(value):gsub("^.-:%d+: ", "")) end

@@ -15,10 +15,10 @@ local function label(value)
   return '"' .. tostring(value):gsub('[\\"\n]', ESCAPES) .. '"'
 end
 
--- Whole numbers without an exponent, as far as doubles hold them.
+-- Whole numbers without an exponent, as far as doubles hold them; a decimal point, whatever the host's locale has.
 local function number(value)
   if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return ("%.0f"):format(value) end
-  return ("%.9g"):format(value)
+  return (("%.9g"):format(value):gsub("[^%de+-]+", "."))
 end
 
 local function line(out, name, labels, value)
