@@ -1,5 +1,5 @@
 # The commands a person types. Each is one or two lines; what is longer stands in scripts/.
-.PHONY: deps build demo fuzz serve test crash bench bench-guard interop lint env format clean
+.PHONY: deps build demo fuzz serve test crash bench bench-guard interop browser lint env format clean
 .NOTPARALLEL:
 
 # The specs, the demo and the tools find their modules by themselves; the caller's Lua settings stay outside.
@@ -14,7 +14,7 @@ build:
 demo: deps build
 	@scripts/demo.sh
 
-# The HTTP API on 127.0.0.1:1337, with what moonpost init writes; ARGS="--listen ... --workers ..."
+# The HTTP API and the admin page on 127.0.0.1:1337, with what moonpost init writes; ARGS="--listen ... --workers ..."
 serve: deps build
 	@scripts/serve.sh $(ARGS)
 
@@ -34,6 +34,11 @@ bench-guard: deps
 # Signatures against six libraries of Standard Webhooks, both ways.
 interop: deps build
 	@scripts/interop.sh
+
+# The admin page in chromium, with puppeteer-core (npm). SHOTS=FOLDER keeps pictures of it.
+browser: deps build
+	@scripts/deps.sh chromium fonts-dejavu-core
+	@scripts/browser.sh
 
 # The crash spec alone, with a summary: make crash N=1000
 crash: deps build

@@ -60,7 +60,7 @@ describe("the HTTP API", function()
         assert.is_true(method == "HEAD" or status == 204 or status == 200 or answer.statusCode == status, where)
       end
     end)
-    for _, target in ipairs { "/", "/admin", "/admin/", "/admin/webhooks/", "/admin/webhooks/1/x", "/healthz/", "/events/x", "//" } do
+    for _, target in ipairs { "/admin/x", "/admin//", "/admin/webhooks/", "/admin/webhooks/1/x", "/healthz/", "/events/x", "//" } do
       assert.equal(404, (go("GET", target, nil, { token = false })), target)
     end
   end)

@@ -22,6 +22,21 @@ print(hooks.deliveries:list({ event_id = id })[1].state)
 hooks:close()
 ]]
 
+local PAGE = [[
+local moonpost = require "moonpost"
+local hooks = assert(moonpost.open { webhooks = { store = ":memory:", models = {} } })
+local handler = require("moonpost.admin").new(hooks)
+local function get(path) return handler:handle { method = "GET", path = path } end
+local status, _, html = get "/admin"
+local count = 0
+for path in html:gmatch '"(admin/assets/[^"]+)"' do
+  assert(get("/" .. path) == 200, path)
+  count = count + 1
+end
+print(status, count > 2, get "/admin/assets/api.js")
+hooks:close(0)
+]]
+
 describe("the rock #install", function()
   local version = _VERSION:match "%d%.%d"
   local tree, receiver, environment
@@ -66,6 +81,15 @@ describe("the rock #install", function()
     local request = assert(receiver:wait_for(1))[1]
     assert.truthy(request.body:find('"city":"Paris"', 1, true))
     assert.falsy(request.body:find("1234#", 1, true))
+  end)
+
+  it("brings the admin page along", function()
+    local program = process.start { code = PAGE, env = environment }
+    local code, message = program:wait(60)
+    local out, err = program:output()
+    program:stop()
+    assert.equal(0, code, (message or "") .. err)
+    assert.truthy(out:find "^200%s+true%s+200")
   end)
 
   it("exports its luaopen function alone, and brings no Lua along", function()

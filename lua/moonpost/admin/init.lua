@@ -1,4 +1,4 @@
---- The HTTP API as a pure function of a request: no sockets, no host. A host calls handler:handle with what it read and
+--- The HTTP API and the admin page as a pure function of a request: no sockets, no host. A host calls handler:handle with what it read and
 -- sends what it gets.
 --
 --   local handler = require("moonpost.admin").new(hooks)
@@ -6,6 +6,7 @@
 --     method = "GET", path = "/admin/webhooks", query = "", headers = { Authorization = "Bearer ..." }, body = "",
 --     remote = "127.0.0.1" }
 local answer = require "moonpost.admin.answer"
+local assets = require "moonpost.admin.assets"
 local auth = require "moonpost.admin.auth"
 local bodies = require "moonpost.admin.body"
 local events = require "moonpost.admin.events"
@@ -51,7 +52,7 @@ function admin.new(hooks, options)
   options = options or {}
   local routes = routes_of(hooks.config)
   local handler = setmetatable({
-    _hooks = hooks, _routes = routes, _router = router.new(routes), _log = options.log,
+    _hooks = hooks, _router = router.new(routes, assets.routes), _log = options.log,
     _auth = auth.new(options.tokens or tokens_of(hooks), options.sessions or sessions_of(hooks), options.throttle),
   }, mt)
   local description
@@ -123,9 +124,9 @@ function methods:handle(request)
     result = answer.error(500, "An internal server error occurred")
   end
   local headers = result.headers
-  headers["Cache-Control"], headers["X-Content-Type-Options"] = "no-store", "nosniff"
+  headers["Cache-Control"], headers["X-Content-Type-Options"] = headers["Cache-Control"] or "no-store", "nosniff"
   headers["Cross-Origin-Resource-Policy"] = "same-origin"
-  if result.status ~= 204 then headers["Content-Length"] = tostring(#result.body) end
+  if result.status ~= 204 and result.status ~= 304 then headers["Content-Length"] = tostring(#result.body) end
   local head = type(request) == "table" and request.method == "HEAD"
   return result.status, headers, head and "" or result.body
 end

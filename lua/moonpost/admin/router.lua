@@ -10,11 +10,11 @@ local function split(path)
   return segments
 end
 
----@param routes table[] { method, path, ... }
+---@param ... table[] lists of routes { method, path, ... }
 ---@return table
-function router.new(routes)
+function router.new(...)
   local paths, by_path = {}, {}
-  for _, route in ipairs(routes) do
+  local function add(route)
     local entry = by_path[route.path]
     if not entry then
       entry = { segments = split(route.path), methods = {}, fixed = not route.path:find ":", open = true }
@@ -22,6 +22,9 @@ function router.new(routes)
     end
     entry.open = entry.open and not route.scope
     entry.methods[route.method] = route
+  end
+  for _, routes in ipairs { ... } do
+    for _, route in ipairs(routes) do add(route) end
   end
   return setmetatable({ _paths = paths }, router)
 end
