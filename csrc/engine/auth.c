@@ -237,8 +237,10 @@ static bool make(mp_json *j, char **fields, mp_auth *auth) {
 
 bool mp_auth_read(mp_json *j, mp_auth *auth) {
   char *fields[FIELDS] = {NULL};
-  bool ok = read_fields(j, fields) && make(j, fields, auth);
+  bool ok = read_fields(j, fields);
 
+  mp_auth_free(auth); /* of a key that is there twice: the reader may find that later */
+  ok = ok && make(j, fields, auth);
   for (int i = 0; i < FIELDS; i++)
     wipe(fields[i]);
   return ok;

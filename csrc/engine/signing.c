@@ -100,11 +100,14 @@ bool mp_signing_read_hub(mp_json *j, mp_signing *signing) {
   }
   ok = ok && !j->failed;
   if (ok && (!header || !secret)) ok = mp_json_fail(j, "expected header and secret");
+  mp_body_signer_free(signing->body_signer); /* of a key that is there twice, as with auth */
+  signing->body_signer = NULL;
   if (ok && mp_body_signer_new(secret, prefix ? prefix : "", encoding == 0, &signing->body_signer,
                                &why) != MP_OK) {
     ok = fail(j, &why);
   }
   if (ok) {
+    free(signing->body_header);
     signing->body_header = header;
     header = NULL;
   }

@@ -152,12 +152,48 @@ static void test_long_credentials_are_not_out_of_memory(void **state) {
   }
 }
 
+/* Of so many keys it is found out at the object's end alone: they were read by then. */
+static void test_a_key_that_is_there_twice_behind_many_others(void **state) {
+  static const char *const fields[] = {
+      "\"url\":\"http://other.example/\"",
+      "\"events\":[\"entry.create\"]",
+      "\"models\":[\"a::a.a\"]",
+      "\"headers\":[[\"X-A\",\"b\"]]",
+      "\"retrySchedule\":[1,2]",
+      "\"script\":\"s\"",
+      "\"proxy\":\"http://p.example\"",
+      "\"tls\":{\"ca\":\"/ca\",\"cert\":\"/cert\",\"key\":\"/key\",\"pin\":\"p\"}",
+      "\"secrets\":[[\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]]",
+      "\"signingKey\":\"whsk_6Xb/dCcHpPea21PS1N9VY/"
+      "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ"
+      "6p9lMicMFs6Kvg==\"",
+      "\"hubSignature\":{\"header\":\"X-S\",\"prefix\":\"p\",\"secret\":\"s\"}",
+      "\"auth\":{\"type\":\"bearer\",\"token\":\"t\"}",
+      "\"auth\":{\"type\":\"oauth2\",\"tokenUrl\":\"https://t.example/\",\"clientId\":\"a\","
+      "\"clientSecret\":\"b\"}",
+  };
+  mp_webhook *w;
+  mp_error err;
+
+  (void)state;
+  for (size_t i = 0; i < COUNT(fields); i++) {
+    char text[2000] = HEAD;
+    size_t n = strlen(text);
+    for (int k = 0; k < 40; k++)
+      n += (size_t)snprintf(text + n, sizeof text - n, "\"k%d\":0,", k);
+    snprintf(text + n, sizeof text - n, "%s,%s}", fields[i], fields[i]);
+    assert_int_equal(MP_EINVAL, make(text, &w, &err));
+    assert_non_null(strstr(err.message, "this key is there twice"));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_malformed),
       cmocka_unit_test(test_truncated),
       cmocka_unit_test(test_fractions_whatever_the_locale),
       cmocka_unit_test(test_long_credentials_are_not_out_of_memory),
+      cmocka_unit_test(test_a_key_that_is_there_twice_behind_many_others),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
