@@ -35,7 +35,7 @@ bench-guard: deps
 interop: deps build
 	@scripts/interop.sh
 
-# The admin page in chromium, with puppeteer-core (npm). SHOTS=FOLDER keeps pictures of it.
+# The admin page in chromium, with puppeteer-core and axe-core (npm). SHOTS=FOLDER keeps pictures of it.
 browser: deps build
 	@scripts/deps.sh chromium fonts-dejavu-core
 	@scripts/browser.sh

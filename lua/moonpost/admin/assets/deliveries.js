@@ -2,7 +2,7 @@
 import * as api from './api.js';
 import { el } from './dom.js';
 import { milliseconds, pretty, time } from './format.js';
-import { action, facts, field, go, headerLines, insecure, pager, refresh, say, select, state, table } from './ui.js';
+import { action, button, facts, field, go, headerLines, insecure, pager, refresh, say, select, state, table } from './ui.js';
 
 const STATES = ['waiting', 'leased', 'delivered', 'dead', 'held', 'filtered'];
 
@@ -28,7 +28,7 @@ function filters(query, webhooks) {
   const webhook = select([['', 'All'], ...webhookChoices(webhooks)], query.webhook_id ?? '', { change: apply, id: 'filter-webhook' });
   const states = select([['', 'All'], ...STATES.map((name) => [name, name])], query.state ?? '', { change: apply, id: 'filter-state' });
   return el('form', { class: 'filters', submit: (event) => event.preventDefault() },
-    field('Webhook', webhook), field('State', states));
+    field('Webhook', webhook), field('State', states), el('div', { class: 'field end' }, button('Refresh', refresh, { id: 'refresh' })));
 }
 
 const failure = (last) => (last ? [last.status ?? last.class, last.error].filter(Boolean).join(': ') : '');
@@ -101,7 +101,7 @@ export async function delivery(id) {
       ]),
       el('div', { class: 'buttons' },
         api.may('write') && [resend(one, false, 'Resend'), one.scripts && resend(one, true, 'Resend through the scripts')],
-        action('Refresh', async () => refresh(), { id: 'refresh' })),
+        button('Refresh', refresh, { id: 'refresh' })),
       el('h2', {}, 'Attempts'),
       attempts(one.history),
       el('h2', {}, 'Request'),

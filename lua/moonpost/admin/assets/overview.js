@@ -2,7 +2,8 @@
 import { data } from './api.js';
 import { el } from './dom.js';
 import { number, time } from './format.js';
-import { badge, facts, insecure, refresh, button } from './ui.js';
+import { badge, button, facts, insecure, refresh } from './ui.js';
+import { leftAlone } from './webhooks.js';
 
 const STATES = ['waiting', 'leased', 'delivered', 'dead', 'held', 'filtered'];
 
@@ -11,7 +12,7 @@ const card = (name, value, href) => el('a', { class: `card ${value > 0 ? name : 
 
 function attention(webhook) {
   const marks = [
-    webhook.left_alone_until && badge('left alone', 'warn'), webhook.failing_since && badge('failing', 'bad'), insecure(webhook),
+    leftAlone(webhook) && badge('left alone', 'warn'), webhook.failing_since && badge('failing', 'bad'), insecure(webhook),
   ].filter(Boolean);
   if (marks.length === 0) return null;
   return el('li', {}, el('a', { href: `#/webhooks/${webhook.id}` }, webhook.name), ' ', marks.flatMap((mark) => [mark, ' ']),

@@ -13,9 +13,11 @@ async function queues() {
   return result;
 }
 
+export const leftAlone = (webhook) => Boolean(webhook.left_alone_until) && new Date(webhook.left_alone_until) > new Date();
+
 export function condition(webhook) {
   if (!webhook.enabled) return badge('disabled');
-  if (webhook.left_alone_until && new Date(webhook.left_alone_until) > new Date()) {
+  if (leftAlone(webhook)) {
     return [badge('left alone', 'warn'), ' until ', time(webhook.left_alone_until)];
   }
   if (webhook.failing_since) return [badge('failing', 'bad'), ' since ', time(webhook.failing_since)];
