@@ -3,7 +3,6 @@ local cjson = require "cjson"
 local hooks_support = require "spec.support.hooks"
 local receivers = require "spec.support.receiver"
 local support = require "spec.support.admin"
-local temp = require "spec.support.temp"
 
 describe("the HTTP API's events and deliveries", function()
   local receiver, hooks, handler
@@ -17,11 +16,7 @@ describe("the HTTP API's events and deliveries", function()
     handler = support.handler(hooks)
   end)
 
-  teardown(function()
-    hooks:close(0)
-    receiver:stop()
-    temp.clean()
-  end)
+  teardown(function() hooks_support.done(hooks, receiver) end)
 
   local function go(...)
     return support.go(handler, ...)

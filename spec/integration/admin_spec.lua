@@ -17,11 +17,7 @@ describe("the HTTP API", function()
     }
   end)
 
-  teardown(function()
-    hooks:close(0)
-    receiver:stop()
-    temp.clean()
-  end)
+  teardown(function() hooks_support.done(hooks, receiver) end)
 
   before_each(function()
     now = 0

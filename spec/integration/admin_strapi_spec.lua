@@ -189,11 +189,7 @@ describe("Strapi's admin REST", function()
     })
   end)
 
-  teardown(function()
-    hooks:close(0)
-    receiver:stop()
-    temp.clean()
-  end)
+  teardown(function() hooks_support.done(hooks, receiver) end)
 
   -- The receiver's paths and port, for Strapi's.
   local function to_receiver(text)

@@ -2,7 +2,6 @@
 local hooks_support = require "spec.support.hooks"
 local receivers = require "spec.support.receiver"
 local support = require "spec.support.admin"
-local temp = require "spec.support.temp"
 
 describe("the HTTP API's webhooks", function()
   local receiver, hooks, handler
@@ -16,11 +15,7 @@ describe("the HTTP API's webhooks", function()
     handler = support.handler(hooks)
   end)
 
-  teardown(function()
-    hooks:close(0)
-    receiver:stop()
-    temp.clean()
-  end)
+  teardown(function() hooks_support.done(hooks, receiver) end)
 
   local function go(...)
     return support.go(handler, ...)

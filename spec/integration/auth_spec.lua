@@ -2,7 +2,6 @@
 local hooks_support = require "spec.support.hooks"
 local moonpost = require "moonpost"
 local receivers = require "spec.support.receiver"
-local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 local INFO = { model = "address", entry = { id = 1, city = "Paris" } }
@@ -12,22 +11,12 @@ local ENCODED = "s3cr3t%2F%2B%20canary"
 describe("auth", function()
   local receiver, hooks
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function create(fields)
     hooks = hooks or hooks_support.open()
-    local webhook = { name = "spec", url = receiver:url "/ok", events = { "*" }, secret = false }
-    for name, value in pairs(fields) do webhook[name] = value end
-    return assert(hooks.webhooks:create(webhook))
+    return hooks_support.create(hooks, { name = "spec", url = receiver:url "/ok", events = { "*" }, secret = false }, fields)
   end
 
   local function oauth(path, more)

@@ -1,9 +1,9 @@
 -- Secrets are found nowhere but in the one request that needs them: not in the store's files, in no answer, listing, count, log or
 -- error text.
+local command = require "spec.support.command"
 local core = require "moonpost.core"
 local hooks_support = require "spec.support.hooks"
 local moonpost = require "moonpost"
-local paths = require "spec.support.paths"
 local receivers = require "spec.support.receiver"
 local shell = require "spec.support.shell"
 local support = require "spec.support.admin"
@@ -33,10 +33,8 @@ describe("a canary secret", function()
   end)
 
   after_each(function()
-    if hooks then hooks:close(0) end
+    hooks_support.done(hooks, receiver)
     hooks = nil
-    receiver:stop()
-    temp.clean()
   end)
 
   local function url(path)
@@ -181,12 +179,7 @@ describe("a canary secret", function()
       endpoints = { %s },
     } }]]):format(table.concat(lines, ",\n")))
     local function run(...)
-      local words = {
-        "env", "LUA_PATH=" .. package.path, "LUA_PATH_5_4=" .. package.path, "LUA_CPATH=" .. package.cpath,
-        "LUA_CPATH_5_4=" .. package.cpath, "MOONPOST_CONFIG=" .. config, paths.interpreter, "bin/moonpost", ...,
-      }
-      for i, word in ipairs(words) do words[i] = shell.quote(word) end
-      local output = shell.run(table.concat(words, " "))
+      local output = shell.run(command.moonpost({ MOONPOST_CONFIG = config }, ...))
       assert_none(output, table.concat({ ... }, " "))
       return output
     end

@@ -1,6 +1,6 @@
 -- The command moonpost, run as a person runs it.
 local cjson = require "cjson"
-local paths = require "spec.support.paths"
+local command = require "spec.support.command"
 local process = require "spec.support.process"
 local receivers = require "spec.support.receiver"
 local shell = require "spec.support.shell"
@@ -12,23 +12,17 @@ local unpack_from = rawget(_G, "unpack") or table.unpack
 describe("the command moonpost", function()
   local dir, receiver
 
-  local function command(...)
-    local words = {
-      "env", "LUA_PATH=" .. package.path, "LUA_PATH_5_4=" .. package.path, "LUA_CPATH=" .. package.cpath,
-      "LUA_CPATH_5_4=" .. package.cpath, "MOONPOST_CONFIG=" .. dir .. "/shop/config/server.lua",
-      paths.interpreter, "bin/moonpost", ...,
-    }
-    for i, word in ipairs(words) do words[i] = shell.quote(word) end
-    return table.concat(words, " ")
+  local function line(...)
+    return command.moonpost({ MOONPOST_CONFIG = dir .. "/shop/config/server.lua" }, ...)
   end
 
   local function moonpost(...)
-    return shell.run(command(...))
+    return shell.run(line(...))
   end
 
   -- The two outputs apart.
   local function apart(...)
-    local out, code = shell.run(command(...) .. " 2>" .. shell.quote(dir .. "/err"))
+    local out, code = shell.run(line(...) .. " 2>" .. shell.quote(dir .. "/err"))
     return out, temp.read(dir .. "/err"), code
   end
 
@@ -196,7 +190,7 @@ describe("the command moonpost", function()
 
   it("fails when its output is lost", function()
     for _, words in ipairs { { "stats" }, { "stats", "--json" }, { "check", dir .. "/shop/config/server.lua" } } do
-      local output, code = shell.run(command(unpack_from(words)) .. " >/dev/full")
+      local output, code = shell.run(line(unpack_from(words)) .. " >/dev/full")
       assert.equal(1, code)
       assert.equal("moonpost: standard output: No space left on device (EIO)\n", output)
     end
@@ -298,7 +292,7 @@ describe("the command moonpost", function()
   end)
 
   it("emit reads standard input, and media", function()
-    local output, code = shell.run("echo '{\"id\":7}' | " .. command("emit", "entry.create", "--model", "address",
+    local output, code = shell.run("echo '{\"id\":7}' | " .. line("emit", "entry.create", "--model", "address",
       "--entry-file", "-", "--json"))
     assert.equal(0, code, output)
     assert.truthy(json("events", "show", cjson.decode(output).id, "--json").body:find('"entry":{"id":7}', 1, true))

@@ -2,23 +2,14 @@
 local hooks_support = require "spec.support.hooks"
 local json = require "spec.support.json"
 local receivers = require "spec.support.receiver"
-local temp = require "spec.support.temp"
 local time = require "moonpost.time"
 local wait_until = require "spec.support.wait_until"
 
 describe("delivery", function()
   local receiver, hooks
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function webhook(path, fields)
     fields = fields or {}

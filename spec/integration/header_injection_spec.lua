@@ -4,7 +4,6 @@ local hooks_support = require "spec.support.hooks"
 local moonpost = require "moonpost"
 local receivers = require "spec.support.receiver"
 local scripts = require "spec.support.scripts"
-local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 local SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -27,16 +26,8 @@ local NO_VALUES = {
 describe("header injection", function()
   local receiver, hooks
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   -- Fields in every form that a table of them may have.
   local function forms(name, value)

@@ -1,7 +1,7 @@
 -- moonpost listen: a receiver for development.
 local cjson = require "cjson"
+local command = require "spec.support.command"
 local core = require "moonpost.core"
-local paths = require "spec.support.paths"
 local receivers = require "spec.support.receiver"
 local shell = require "spec.support.shell"
 local temp = require "spec.support.temp"
@@ -18,12 +18,8 @@ describe("moonpost listen", function()
   -- Runs it in the background, for at most 30 s.
   local function listen(...)
     local log = temp.dir() .. "/log"
-    local words = {
-      "env", "LUA_PATH=" .. package.path, "LUA_PATH_5_4=" .. package.path, "LUA_CPATH=" .. package.cpath,
-      "LUA_CPATH_5_4=" .. package.cpath, paths.interpreter, "bin/moonpost", "listen", "0", "--for", "30", ...,
-    }
-    for i, word in ipairs(words) do words[i] = shell.quote(word) end
-    shell.run(("%s >%s 2>%s.err & echo $! >%s.pid"):format(table.concat(words, " "), log, log, log))
+    local line = command.moonpost({}, "listen", "0", "--for", "30", ...)
+    shell.run(("%s >%s 2>%s.err & echo $! >%s.pid"):format(line, log, log, log))
     local url = wait_until(20, function() return (temp.read(log .. ".err") or ""):match "listening on (%S+)" end)
     assert(url, temp.read(log .. ".err"))
     return url, function() return temp.read(log) or "" end, function() shell.run(("kill $(cat %s.pid)"):format(log)) end

@@ -4,7 +4,6 @@ local exposition = require "spec.support.exposition"
 local hooks_support = require "spec.support.hooks"
 local metrics = require "moonpost.metrics"
 local receivers = require "spec.support.receiver"
-local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 describe("metrics", function()
@@ -15,16 +14,10 @@ describe("metrics", function()
     hooks = hooks_support.open { delivery = { retrySchedule = { 0.01 }, timeout = 5 } }
   end)
 
-  after_each(function()
-    hooks:close(0)
-    receiver:stop()
-    temp.clean()
-  end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function create(name, path, extra)
-    local fields = { name = name, url = receiver:url(path), events = { "entry.*" } }
-    for key, value in pairs(extra or {}) do fields[key] = value end
-    return assert(hooks.webhooks:create(fields))
+    return hooks_support.create(hooks, { name = name, url = receiver:url(path), events = { "entry.*" } }, extra)
   end
 
   local function emit(count)

@@ -9,16 +9,8 @@ local temp = require "spec.support.temp"
 describe("the order of deliveries", function()
   local receiver, hooks
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function create(fields)
     fields.name = fields.name or "spec"
@@ -142,16 +134,8 @@ end)
 describe("a webhook's rate", function()
   local receiver, hooks
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   it("lets so many begin in a second, and so many at once after a rest", function()
     hooks = hooks_support.open()

@@ -1,6 +1,6 @@
 -- The command line on a running server: what it does to a store, over the HTTP API.
+local command = require "spec.support.command"
 local json = require "moonpost.json"
-local paths = require "spec.support.paths"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
 local temp = require "spec.support.temp"
@@ -36,17 +36,12 @@ describe("the command line on a running server", function()
     temp.clean()
   end)
 
-  local function command(secret, ...)
-    local words = {
-      "env", "LUA_PATH=" .. package.path, "LUA_PATH_5_4=" .. package.path, "LUA_CPATH=" .. package.cpath,
-      "LUA_CPATH_5_4=" .. package.cpath, "MOONPOST_URL=" .. url, "MOONPOST_TOKEN=" .. secret, paths.interpreter, "bin/moonpost", ...,
-    }
-    for i, word in ipairs(words) do words[i] = shell.quote(word) end
-    return table.concat(words, " ")
+  local function line(secret, ...)
+    return command.moonpost({ MOONPOST_URL = url, MOONPOST_TOKEN = secret }, ...)
   end
 
   local function run(...)
-    return shell.run(command(token, ...))
+    return shell.run(line(token, ...))
   end
 
   local function data(...)
@@ -90,7 +85,7 @@ describe("the command line on a running server", function()
 
   it("follows deliveries as they come", function()
     local log = temp.dir() .. "/tail"
-    shell.run(("%s >%s 2>&1 & echo $! >%s.pid"):format(command(token, "deliveries", "tail", "--interval", "0.1", "--for", "20",
+    shell.run(("%s >%s 2>&1 & echo $! >%s.pid"):format(line(token, "deliveries", "tail", "--interval", "0.1", "--for", "20",
       "--json"), log, log))
     local function text()
       local file = io.open(log)
@@ -120,7 +115,7 @@ describe("the command line on a running server", function()
       assert.equal(1, status, output)
       assert.truthy(output:find(case[1], 1, true), output)
     end
-    local output, status = shell.run(command("wrong", "webhooks", "list"))
+    local output, status = shell.run(line("wrong", "webhooks", "list"))
     assert.equal(1, status)
     assert.truthy(output:find("EACCES", 1, true), output)
   end)

@@ -1,7 +1,6 @@
 -- Replay: the events of a time again, also to a webhook that came later.
 local hooks_support = require "spec.support.hooks"
 local receivers = require "spec.support.receiver"
-local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 describe("replay", function()
@@ -13,20 +12,14 @@ describe("replay", function()
     hooks = nil
   end)
 
-  after_each(function()
-    if hooks then hooks:close(0) end
-    receiver:stop()
-    temp.clean()
-  end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function open(extra)
     hooks = hooks_support.open(extra, { clock = function() return clock end })
   end
 
   local function create(path, events, extra)
-    local fields = { name = path, url = receiver:url(path), events = events }
-    for key, value in pairs(extra or {}) do fields[key] = value end
-    return assert(hooks.webhooks:create(fields))
+    return hooks_support.create(hooks, { name = path, url = receiver:url(path), events = events }, extra)
   end
 
   -- One event an hour.

@@ -3,27 +3,16 @@ local cjson = require "cjson"
 local hooks_support = require "spec.support.hooks"
 local moonpost = require "moonpost"
 local receivers = require "spec.support.receiver"
-local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 describe("reports", function()
   local receiver, hooks
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function create(name, path, events, extra)
-    local fields = { name = name, url = receiver:url(path), events = events }
-    for key, value in pairs(extra or {}) do fields[key] = value end
-    return assert(hooks.webhooks:create(fields))
+    return hooks_support.create(hooks, { name = name, url = receiver:url(path), events = events }, extra)
   end
 
   local function emit()

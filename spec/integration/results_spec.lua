@@ -1,7 +1,6 @@
 -- Emits that are not waited for and say what came of them: done, hooks:poll, hooks:fd.
 local hooks_support = require "spec.support.hooks"
 local moonpost = require "moonpost"
-local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 describe("an emit with done", function()
@@ -10,9 +9,8 @@ describe("an emit with done", function()
 
   before_each(function() told = {} end)
   after_each(function()
-    if hooks then hooks:close(0) end
+    hooks_support.done(hooks)
     hooks = nil
-    temp.clean()
   end)
 
   local function done(...)

@@ -1,6 +1,6 @@
 -- Scripts at the command line: trying one, the examples that init writes, a webhook's script, a running server's.
 local cjson = require "cjson"
-local paths = require "spec.support.paths"
+local command = require "spec.support.command"
 local process = require "spec.support.process"
 local receivers = require "spec.support.receiver"
 local shell = require "spec.support.shell"
@@ -14,23 +14,12 @@ local unpack_from = rawget(_G, "unpack") or table.unpack
 describe("moonpost and scripts:", function()
   local dir, shop
 
-  local function command(env, ...)
-    local words = {
-      "env", "LUA_PATH=" .. package.path, "LUA_PATH_5_4=" .. package.path, "LUA_CPATH=" .. package.cpath,
-      "LUA_CPATH_5_4=" .. package.cpath,
-    }
-    for _, word in ipairs(env) do words[#words + 1] = word end
-    for _, word in ipairs { paths.interpreter, "bin/moonpost", ... } do words[#words + 1] = word end
-    for i, word in ipairs(words) do words[i] = shell.quote(word) end
-    return table.concat(words, " ")
-  end
-
   local function config()
-    return { "MOONPOST_CONFIG=" .. shop .. "/config/server.lua" }
+    return { MOONPOST_CONFIG = shop .. "/config/server.lua" }
   end
 
   local function moonpost(...)
-    return shell.run(command(config(), ...))
+    return shell.run(command.moonpost(config(), ...))
   end
 
   local function ok(...)
@@ -42,7 +31,7 @@ describe("moonpost and scripts:", function()
   before_each(function()
     dir = temp.dir()
     shop = dir .. "/shop"
-    shell.run(command({}, "init", shop))
+    shell.run(command.moonpost({}, "init", shop))
   end)
 
   after_each(function() temp.clean() end)
@@ -56,7 +45,7 @@ describe("moonpost and scripts:", function()
   -- What `script test --json` prints.
   local function tried(name, text, ...)
     local words = { "script", "test", ("%s/hooks/%s.lua"):format(shop, name), "--event", event(text), "--json", ... }
-    local output, code = shell.run(command(config(), unpack_from(words)) .. " 2>" .. shell.quote(dir .. "/err")) -- what it logs
+    local output, code = shell.run(command.moonpost(config(), unpack_from(words)) .. " 2>" .. shell.quote(dir .. "/err")) -- what it logs
     assert.equal(0, code, temp.read(dir .. "/err"))
     return cjson.decode(output)
   end
@@ -206,7 +195,7 @@ describe("moonpost and scripts:", function()
       local server = process.start { program = "examples/plain-http/server.lua", args = { shop .. "/server.lua" } }
       local url = "http://" .. assert(wait_until(20, function() return server:output():match "listening on (%S+)\n" end))
       local function run(...)
-        return shell.run(command({ "MOONPOST_URL=" .. url, "MOONPOST_TOKEN=" .. secret }, ...))
+        return shell.run(command.moonpost({ MOONPOST_URL = url, MOONPOST_TOKEN = secret }, ...))
       end
       run("emit", "entry.create", "--model", "article", "--entry", '{"title":"x"}')
       local output, code = run("scripts", "--json")

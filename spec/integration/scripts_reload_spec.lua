@@ -1,24 +1,16 @@
 -- New versions of scripts: noticed, loaded whole or not at all, under load, and each delivery names its own.
 local cjson = require "cjson"
 local core = require "moonpost.core"
+local hooks_support = require "spec.support.hooks"
 local receivers = require "spec.support.receiver"
 local scripts = require "spec.support.scripts"
-local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 describe("a new version of a script", function()
   local receiver, hooks, folder
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function open(files)
     folder = scripts.folder(files)

@@ -1,24 +1,16 @@
 -- Scripts, end to end: which webhook gets an event, and what of it; what becomes of it when one fails.
 local cjson = require "cjson"
 local moonpost = require "moonpost"
+local hooks_support = require "spec.support.hooks"
 local receivers = require "spec.support.receiver"
 local scripts = require "spec.support.scripts"
-local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 describe("scripts", function()
   local receiver, hooks, folder
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function open(files, extra)
     folder = scripts.folder(files)
@@ -26,9 +18,7 @@ describe("scripts", function()
   end
 
   local function create(name, extra)
-    local fields = { name = name, url = receiver:url("/echo?" .. name), events = { "entry.*" } }
-    for key, value in pairs(extra or {}) do fields[key] = value end
-    return assert(hooks.webhooks:create(fields))
+    return hooks_support.create(hooks, { name = name, url = receiver:url("/echo?" .. name), events = { "entry.*" } }, extra)
   end
 
   local function emit(entry, event)

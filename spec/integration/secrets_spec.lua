@@ -18,9 +18,8 @@ describe("secrets", function()
   end)
 
   after_each(function()
-    if hooks then hooks:close(0) end
+    hooks_support.done(hooks)
     hooks = nil
-    temp.clean()
   end)
 
   local function open()

@@ -1,6 +1,6 @@
 -- The command line about signatures: webhooks add, get and rotate-secret, and verify.
 local cjson = require "cjson"
-local paths = require "spec.support.paths"
+local command = require "spec.support.command"
 local receivers = require "spec.support.receiver"
 local shell = require "spec.support.shell"
 local temp = require "spec.support.temp"
@@ -26,13 +26,7 @@ describe("the command line about signatures", function()
 
   -- Runs it with MOONPOST_SECRET set.
   local function run(secret, ...)
-    local words = {
-      "env", "LUA_PATH=" .. package.path, "LUA_PATH_5_4=" .. package.path, "LUA_CPATH=" .. package.cpath,
-      "LUA_CPATH_5_4=" .. package.cpath, "MOONPOST_CONFIG=" .. dir .. "/server.lua", "MOONPOST_SECRET=" .. secret,
-      paths.interpreter, "bin/moonpost", ...,
-    }
-    for i, word in ipairs(words) do words[i] = shell.quote(word) end
-    return shell.run(table.concat(words, " "))
+    return shell.run(command.moonpost({ MOONPOST_CONFIG = dir .. "/server.lua", MOONPOST_SECRET = secret }, ...))
   end
 
   local function ok(...)
@@ -75,15 +69,10 @@ describe("the command line about signatures", function()
   end)
 
   it("verifies header fields from its arguments and a body from standard input", function()
-    local words = { paths.interpreter, "bin/moonpost", "verify", "--now", "1614265330",
+    local line = command.moonpost({ MOONPOST_SECRET = SECRET }, "verify", "--now", "1614265330",
       "--header", "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek", "--header", "webhook-timestamp: 1614265330",
-      "--header", "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" }
-    for i, word in ipairs(words) do words[i] = shell.quote(word) end
-    local command = ("printf '%%s' '{\"test\": 2432232314}' | env %s %s"):format(table.concat({
-      "LUA_PATH=" .. shell.quote(package.path), "LUA_PATH_5_4=" .. shell.quote(package.path),
-      "LUA_CPATH=" .. shell.quote(package.cpath), "LUA_CPATH_5_4=" .. shell.quote(package.cpath), "MOONPOST_SECRET=" .. SECRET,
-    }, " "), table.concat(words, " "))
-    local output, code = shell.run(command)
+      "--header", "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
+    local output, code = shell.run("printf '%s' '{\"test\": 2432232314}' | " .. line)
     assert.equal("the signature is right\n", output)
     assert.equal(0, code)
     output, code = run("", "verify", "--body", dir .. "/body")

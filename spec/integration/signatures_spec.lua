@@ -3,7 +3,6 @@ local core = require "moonpost.core"
 local hooks_support = require "spec.support.hooks"
 local moonpost = require "moonpost"
 local receivers = require "spec.support.receiver"
-local temp = require "spec.support.temp"
 
 local SECRET, OTHER = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 local KEY = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
@@ -13,22 +12,12 @@ local INFO = { model = "address", entry = { id = 1, city = "Paris" } }
 describe("signatures", function()
   local receiver, hooks
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function create(fields)
     hooks = hooks or hooks_support.open()
-    local webhook = { name = "spec", url = receiver:url "/ok", events = { "*" } }
-    for name, value in pairs(fields or {}) do webhook[name] = value end
-    return assert(hooks.webhooks:create(webhook))
+    return hooks_support.create(hooks, { name = "spec", url = receiver:url "/ok", events = { "*" } }, fields)
   end
 
   -- The next request that an event makes.

@@ -2,22 +2,13 @@
 local hooks_support = require "spec.support.hooks"
 local moonpost = require "moonpost"
 local receivers = require "spec.support.receiver"
-local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
 
 describe("webhooks", function()
   local receiver, hooks
 
-  before_each(function()
-    receiver = receivers.start()
-  end)
-
-  after_each(function()
-    if hooks then hooks:close(0) end
-    hooks = nil
-    receiver:stop()
-    temp.clean()
-  end)
+  before_each(function() receiver, hooks = receivers.start(), nil end)
+  after_each(function() hooks_support.done(hooks, receiver) end)
 
   local function create(fields)
     fields.name = fields.name or "spec"

@@ -1,8 +1,8 @@
 -- moonpost serve, reload, stop and status, as a person runs them.
 local cjson = require "cjson"
+local command = require "spec.support.command"
 local core = require "moonpost.core"
 local nginx = require "spec.support.nginx"
-local paths = require "spec.support.paths"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
 local temp = require "spec.support.temp"
@@ -36,11 +36,7 @@ describe("moonpost serve #nginx", function()
   end)
 
   local function moonpost(...)
-    local words = { "env" }
-    for name, value in pairs(environment) do words[#words + 1] = name .. "=" .. value end
-    for _, word in ipairs { paths.interpreter, "bin/moonpost", ... } do words[#words + 1] = word end
-    for i, word in ipairs(words) do words[i] = shell.quote(word) end
-    return shell.run(table.concat(words, " "))
+    return shell.run(command.moonpost(environment, ...))
   end
 
   local function curl(...)

@@ -53,4 +53,18 @@ function hooks.open(extra, options)
   return assert(moonpost.open(hooks.config(extra), options))
 end
 
+--- Makes a webhook of these fields; more is laid over them.
+---@return table webhook
+function hooks.create(opened, fields, more)
+  for name, value in pairs(more or {}) do fields[name] = value end
+  return assert(opened.webhooks:create(fields))
+end
+
+--- The end of a test: closes moonpost, if it is open, and stops the receiver, if there is one; temporary folders are removed.
+function hooks.done(opened, receiver)
+  if opened then opened:close(0) end
+  if receiver then receiver:stop() end
+  temp.clean()
+end
+
 return hooks

@@ -1,8 +1,10 @@
 --- Runs a Lua program in the background, with the interpreter and the paths of the specs.
-local paths = require "spec.support.paths"
+local command = require "spec.support.command"
 local shell = require "spec.support.shell"
 local temp = require "spec.support.temp"
 local wait_until = require "spec.support.wait_until"
+
+local unpack = rawget(_G, "unpack") or table.unpack
 
 local process = {}
 process.__index = process
@@ -25,25 +27,6 @@ kill $watcher
 mv "$dir/code.new" "$dir/code"
 ]]
 
-local function words(options)
-  local list = {
-    "env", "LUA_PATH=" .. package.path, "LUA_PATH_5_4=" .. package.path,
-    "LUA_CPATH=" .. package.cpath, "LUA_CPATH_5_4=" .. package.cpath,
-  }
-  for name, value in pairs(options.env or {}) do
-    list[#list + 1] = name .. "=" .. value
-  end
-  list[#list + 1] = paths.interpreter
-  list[#list + 1] = options.program
-  for _, argument in ipairs(options.args or {}) do
-    list[#list + 1] = argument
-  end
-  for i, word in ipairs(list) do
-    list[i] = shell.quote(word)
-  end
-  return table.concat(list, " ")
-end
-
 --- Starts a program.
 ---@param options table program (a path) or code (Lua text), args (strings), env (name -> value)
 ---@return table process with the field pid
@@ -53,7 +36,7 @@ function process.start(options)
     options = { program = temp.write(dir .. "/program.lua", options.code), args = options.args, env = options.env }
   end
   local self = setmetatable({ dir = dir }, process)
-  local values = { DIR = shell.quote(dir), WORDS = words(options) }
+  local values = { DIR = shell.quote(dir), WORDS = command.lua(options.env or {}, options.program, unpack(options.args or {})) }
   self.pipe = assert(io.popen((SCRIPT:gsub("%u%u+", values)), "w"))
   wait_until(START, function()
     self.pid = tonumber(temp.read(dir .. "/pid") or "")
