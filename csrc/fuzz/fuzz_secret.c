@@ -1,5 +1,6 @@
 /* Any text as a secret, as a signing key, as what a receiver was sent, and as a sealed text. What
- * is taken for a secret signs, and what it signs is verified, but not with a byte changed. */
+ * is taken for a secret signs, and what it signs is verified, whatever stands beside the signature,
+ * but not with a byte changed. */
 #include "crypto/seal.h"
 #include "crypto/sign.h"
 #include "fuzz/fuzz.h"
@@ -40,6 +41,35 @@ static void check_signer(const char *secret, bool is_key, const char *body) {
   mp_signer_free(signer);
 }
 
+/* What was sent is signed here: the signature is found between others. */
+static void check_between(const char *secret, const mp_received *sent) {
+  char signatures[MP_SIGNATURES_SIZE];
+  mp_message message = {.id = sent->id.data,
+                        .at_ms = (int64_t)NOW * 1000,
+                        .body = sent->body.data,
+                        .body_len = sent->body.len};
+  mp_received received = {.id = sent->id, .timestamp = text_of("1700000000"), .body = sent->body};
+  mp_signer *signer;
+  mp_error err;
+  mp_buf all;
+  mp_code code;
+
+  must(mp_signer_new(&signer, &err) == MP_OK);
+  must(mp_signer_add_secret(signer, secret, 0, &err) == MP_OK);
+  must(mp_signer_sign(signer, &message, signatures, &err) == MP_OK);
+  mp_buf_init(&all, MP_BUF_NO_LIMIT);
+  mp_buf_add(&all, sent->signatures.data, sent->signatures.len);
+  mp_buf_add_format(&all, " %s ", signatures);
+  mp_buf_add(&all, sent->timestamp.data, sent->timestamp.len);
+  received.signatures = (mp_text){all.data, all.len};
+  code = mp_verify(&secret, 1, &received, 300, NOW, &err);
+  must(code == (all.len > 4096 ? MP_ESIGNATURE : MP_OK));
+  received.body = text_of("another");
+  must(mp_verify(&secret, 1, &received, 300, NOW, &err) == MP_ESIGNATURE);
+  mp_buf_free(&all);
+  mp_signer_free(signer);
+}
+
 static void check_received(fuzz_input *in) {
   static const char *const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
   char *fields[4];
@@ -52,6 +82,8 @@ static void check_received(fuzz_input *in) {
       (mp_received){text_of(fields[0]), text_of(fields[1]), text_of(fields[2]), text_of(fields[3])};
   must(mp_verify(&secret, 1, &received, 300, NOW, &err) != MP_OK); /* that would be a forgery */
   must(err.message[0] != '\0' && strstr(err.message, "MfKQ9r8G") == NULL);
+  if (strlen(fields[0]) <= 100 && strcmp(fields[3], "another") != 0)
+    check_between(secret, &received);
   for (int i = 0; i < 4; i++)
     free(fields[i]);
 }
