@@ -1,4 +1,5 @@
 -- The parts of the HTTP API that need no store.
+local cookie = require "moonpost.admin.cookie"
 local json_text = require "moonpost.admin.json_text"
 local mask = require "moonpost.mask"
 local parameters = require "moonpost.admin.parameters"
@@ -70,6 +71,29 @@ describe("a request", function()
     assert.equal("application/json", requests.media_type " Application/JSON; charset=utf-8")
     assert.is_nil(requests.media_type "")
     assert.is_nil(requests.media_type(nil))
+  end)
+end)
+
+describe("a cookie", function()
+  local function read(field)
+    return cookie.read(assert(requests.read { method = "GET", path = "/", headers = { Cookie = field } }))
+  end
+
+  it("is found among others", function()
+    assert.equal("abc", read "a=b; moonpost=abc")
+    assert.equal("a=b c", read "x;=y;;\tmoonpost=  a=b c\t ; moonpost2=d")
+    assert.equal("", read "moonpost=  ")
+    assert.is_nil(read "a=b; xmoonpost=abc; moonpost")
+  end)
+
+  -- Anybody may send them: a pattern that tries every way to split spaces would take minutes.
+  it("is not looked for longer than its field is", function()
+    for _, unit in ipairs { " ", "a ", " a", "= ", "moonpost= " } do
+      local field = unit:rep(math.floor(8192 / #unit))
+      read(field)
+      read(field .. "x")
+      read("moonpost=" .. field:sub(1, 8000))
+    end
   end)
 end)
 

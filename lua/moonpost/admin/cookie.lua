@@ -20,10 +20,11 @@ function cookie.read(request)
   if not field or #field > MAX_FIELD or request.repeated.cookie then return nil end
   local wanted, found = name_of(request), nil
   for pair in field:gmatch "[^;]+" do
-    local name, value = pair:match "^%s*([^=]-)%s*=%s*(.-)%s*$"
+    -- Whoever sends it: what a pattern tries grows with its length, no faster.
+    local name, value = pair:match "^%s*([^=%s]*)=%s*(.*)$"
     if name == wanted then
       if found then return nil end
-      found = value
+      found = value:match "^.*%S" or ""
     end
   end
   return found

@@ -66,8 +66,9 @@ local function read_headers(client)
     if not line then return nil end
     if line == "" then return headers, list end
     size = size + #line
-    local name, value = line:match "^([^%s:]+):%s*(.-)%s*$"
+    local name, value = line:match "^([^%s:]+):%s*(.*)$"
     if not name or size > MAX_HEAD then return nil end
+    value = value:match "^.*%S" or ""
     headers[name:lower()] = value
     list[#list + 1] = { name, value }
   end
