@@ -12,10 +12,6 @@ typedef struct mp_retry {
   size_t count;
 } mp_retry;
 
-/* Standard Webhooks 1.0.0's recommended schedule: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h,
- * 24 h. */
-extern const mp_retry mp_retry_default;
-
 #define MP_RETRY_MAX_JITTER_MS (15 * 60 * 1000)
 
 /* attempts_made counts the attempts of the present schedule, so it is at least 1. False when the

@@ -9,17 +9,6 @@
 
 #include "queue/retry.h"
 
-static void the_default_is_the_recommended_schedule(void **state) {
-  static const int64_t seconds[] = {5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400};
-  int64_t delay;
-  (void)state;
-  assert_int_equal(mp_retry_default.count, 9);
-  for (int i = 0; i < 9; i++) {
-    assert_true(mp_retry_next(&mp_retry_default, i + 1, 0, &delay));
-    assert_int_equal(delay, seconds[i] * 1000);
-  }
-}
-
 static void n_delays_make_n_plus_1_attempts(void **state) {
   static const int64_t delays[] = {10, 20};
   const mp_retry retry = {delays, 2};
@@ -77,7 +66,6 @@ static void short_delays_have_no_jitter(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_default_is_the_recommended_schedule),
       cmocka_unit_test(n_delays_make_n_plus_1_attempts),
       cmocka_unit_test(jitter_adds_at_most_a_tenth),
       cmocka_unit_test(jitter_is_at_most_15_minutes),
