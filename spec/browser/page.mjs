@@ -172,6 +172,16 @@ await it('makes a webhook, with mistakes at their fields and its secret once', a
   assert.ok(!(await page.content()).includes(secret));
 });
 
+await it('gives it a new secret, shown once', async () => {
+  await press('New secret');
+  await press('New secret', 'dialog');
+  await shows('it is not shown again');
+  const secret = await page.$eval('.secret', (node) => node.textContent);
+  const webhook = await api('GET', `admin/webhooks/${made.id}?show_secrets=true`);
+  assert.equal(secret, webhook.secret);
+  assert.deepEqual(webhook.oldSecrets.map((old) => old.secret), [made.secret]);
+});
+
 await it('changes it, and keeps what was masked', async () => {
   await fill('Url', `${receiverUrl}/json/502?body=${encodeURIComponent(MARKUP)}`);
   await shows('Please save to trigger.');

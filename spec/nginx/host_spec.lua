@@ -197,6 +197,11 @@ describe("moonpost in nginx #nginx", function()
     local status, body = server:get "/hooks/healthz"
     assert.same({ 200, '{"status":"ok"}' }, { status, body })
     assert.equal(401, (server:get "/hooks/admin/webhooks"))
+    for _, path in ipairs { "/hooks/admin", "/hooks/", "/hooks/admin/" } do -- the page, whose addresses are relative
+      status, body = server:get(path, "-L", "-o", "/dev/null", "-w", "%{url_effective}\n%{http_code}")
+      assert.same({ 200, "http://moonpost/hooks/admin" }, { status, body })
+    end
+    assert.equal(200, (server:get "/hooks/admin/assets/main.js"))
     status, body = server:get("/hooks/events?key=a%2Fb", auth[1], auth[2], "-H", "Content-Type: application/json", "-d",
       '{"event":"entry.create","model":"address","entry":{"id":12345678901234567890}}')
     assert.equal(202, status, body)

@@ -82,6 +82,7 @@ function rotate(webhook, place) {
     if (!await confirm(question, 'New secret')) return;
     const { data } = await api.request('POST', `admin/webhooks/${webhook.id}/rotate-secret`, { query: { show_secrets: true }, body: {} });
     place.replaceChildren(secret(data.secret));
+    place.scrollIntoView({ block: 'center' });
   }, { id: 'rotate' });
 }
 
