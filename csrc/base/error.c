@@ -19,6 +19,7 @@ static const struct {
     [MP_ENOSPC] = {"ENOSPC", "the disk is full"},
     [MP_EIO] = {"EIO", "input/output error"},
     [MP_EBUSY] = {"EBUSY", "busy"},
+    [MP_ECHANGED] = {"ECHANGED", "changed meanwhile"},
     [MP_ECORRUPT] = {"ECORRUPT", "damaged store"},
     [MP_EVERSION] = {"EVERSION", "store of a newer version"},
     [MP_EKEY] = {"EKEY", "wrong key"},

@@ -15,6 +15,7 @@ typedef enum mp_code {
   MP_ENOSPC,     /* the disk is full */
   MP_EIO,        /* the store could not be read or written */
   MP_EBUSY,      /* the store is locked by another process, or open here with other settings */
+  MP_ECHANGED,   /* the webhook was changed since it was read: read it again */
   MP_ECORRUPT,   /* the store's file is damaged, or not a store */
   MP_EVERSION,   /* the store was written by a newer moonpost */
   MP_EKEY,       /* the store's secrets are sealed with another key, or it is not readable */

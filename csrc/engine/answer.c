@@ -76,6 +76,7 @@ void mp_answer_webhook(mp_buf *out, const mp_webhook *webhook, int64_t hold_ms,
   mp_answer_flag(out, "enabled", webhook->enabled);
   mp_answer_time(out, "created_at", webhook->created_ms);
   mp_answer_time(out, "updated_at", webhook->updated_ms);
+  mp_answer_number(out, "updated_ms", webhook->updated_ms);
   mp_answer_time(out, "left_alone_until", hold_ms);
   mp_answer_time(out, "failing_since", failing_ms);
   key(out, "definition");

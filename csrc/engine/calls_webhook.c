@@ -52,7 +52,11 @@ mp_code mp_engine_webhooks(mp_engine *engine, mp_buf *out, mp_error *err) {
 }
 
 static mp_code run_webhook(mp_engine *e, mp_call *call, mp_error *err) {
-  mp_lane *lane = lane_of(e, call->id);
+  mp_code code = mp_registry_reload(e, err);
+  mp_lane *lane;
+
+  if (code != MP_OK) return code;
+  lane = lane_of(e, call->id);
   if (!lane) return mp_call_no_webhook(call->id, err);
   add_webhook(e, &call->out, lane);
   return MP_OK;
@@ -88,13 +92,10 @@ static void log_change(const mp_engine *e, const char *event, int64_t id, const 
 
 /* After the commit: the lanes as the store now has them, and the webhook as the answer. */
 static mp_code then_reload(mp_engine *e, mp_call *call, mp_error *err) {
-  mp_code code;
-
   log_change(e, call->created ? "webhook.created" : "webhook.changed", call->id, call->name,
              call->flag);
   mp_registry_changed(e, MP_RELOAD_CHANGED);
-  code = mp_registry_reload(e, err);
-  return code == MP_OK ? run_webhook(e, call, err) : code;
+  return run_webhook(e, call, err);
 }
 
 /* A script that a webhook comes to name is there; one that is gone since holds its deliveries. */
@@ -138,7 +139,8 @@ static mp_code run_update(mp_engine *e, mp_call *call, mp_error *err) {
                         .name = call->name,
                         .definition = call->text,
                         .enabled = call->flag,
-                        .updated_ms = mp_wall_ms()};
+                        .updated_ms = mp_wall_ms(),
+                        .seen_ms = call->id2};
   mp_webhook *webhook = NULL;
   mp_code code = check_writable(e, call->id, err);
 
@@ -149,6 +151,7 @@ static mp_code run_update(mp_engine *e, mp_call *call, mp_error *err) {
     code = mp_registry_write(e, webhook, &row, webhook_of(e, call->id)->enabled, err);
   }
   mp_webhook_unref(webhook);
+  if (code == MP_ECHANGED) mp_registry_changed(e, MP_RELOAD_ALL); /* by another process */
   return code;
 }
 
@@ -190,10 +193,12 @@ mp_code mp_engine_webhook_create(mp_engine *engine, const char *name, const char
 }
 
 mp_code mp_engine_webhook_update(mp_engine *engine, int64_t id, const char *name,
-                                 const char *definition, bool enabled, mp_buf *out, mp_error *err) {
+                                 const char *definition, bool enabled, int64_t seen_ms, mp_buf *out,
+                                 mp_error *err) {
   mp_call *call = new_write(run_update, name, definition, err);
   if (!call) return MP_ENOMEM;
   call->id = id;
+  call->id2 = seen_ms;
   call->flag = enabled;
   return mp_call_make(engine, call, out, err);
 }

@@ -99,13 +99,15 @@ mp_code mp_engine_metrics(mp_engine *engine, mp_buf *out, mp_error *err);
 
 /* Webhooks. name and definition are checked by the caller, definition again by the engine. A
  * webhook as JSON: its definition, with "id", "source" ("api" or "config"), "enabled",
- * "created_at", "updated_at". */
+ * "created_at", "updated_at", and "updated_ms", which an update gives back as seen_ms: MP_ECHANGED
+ * when somebody else has changed the webhook since (0: whatever it is now). */
 mp_code mp_engine_webhooks(mp_engine *engine, mp_buf *out, mp_error *err);
 mp_code mp_engine_webhook(mp_engine *engine, int64_t id, mp_buf *out, mp_error *err);
 mp_code mp_engine_webhook_create(mp_engine *engine, const char *name, const char *definition,
                                  bool enabled, mp_buf *out, mp_error *err);
 mp_code mp_engine_webhook_update(mp_engine *engine, int64_t id, const char *name,
-                                 const char *definition, bool enabled, mp_buf *out, mp_error *err);
+                                 const char *definition, bool enabled, int64_t seen_ms, mp_buf *out,
+                                 mp_error *err);
 mp_code mp_engine_webhook_delete(mp_engine *engine, int64_t id, mp_buf *out, mp_error *err);
 
 /* Sends a trigger-test event to the webhook at once, enabled or not, and waits for the answer (at

@@ -62,8 +62,13 @@ static mp_code disable(mp_engine *e, mp_batch *b, mp_delivery *d, const char *re
                          .from_config = w->from_config,
                          .name = w->name,
                          .definition = w->from_config ? NULL : w->definition,
-                         .updated_ms = mp_wall_ms()};
+                         .updated_ms = mp_wall_ms(),
+                         .seen_ms = w->updated_ms};
   code = mp_registry_update(e, &row, b->now_ms, err);
+  if (code == MP_ECHANGED) { /* by another process, and so it may have been mended */
+    mp_registry_changed(e, MP_RELOAD_ALL);
+    return MP_OK;
+  }
   if (code != MP_OK) return code;
   lane->disabling = true;
   b->reload = true;

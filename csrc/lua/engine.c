@@ -234,18 +234,18 @@ static int webhook_create(lua_State *L) {
                 &err);
 }
 
-/* handle:webhook_update(id, name, definition, enabled) */
+/* handle:webhook_update(id, name, definition, enabled, updated_ms as it was read) */
 static int webhook_update(lua_State *L) {
   mp_lua_handle *h = begin(L);
   mp_error err = {0};
   int64_t id;
   if (!h) return 3;
   if (!webhook_id(L, 2, &id)) return no_webhook(L);
-  return answer(
-      L, h,
-      mp_engine_webhook_update(h->engine, id, luaL_checkstring(L, 3), luaL_checkstring(L, 4),
-                               lua_toboolean(L, 5), &h->answer, &err),
-      &err);
+  return answer(L, h,
+                mp_engine_webhook_update(h->engine, id, luaL_checkstring(L, 3),
+                                         luaL_checkstring(L, 4), lua_toboolean(L, 5),
+                                         (int64_t)luaL_checknumber(L, 6), &h->answer, &err),
+                &err);
 }
 
 static int webhook_delete(lua_State *L) {

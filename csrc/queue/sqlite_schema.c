@@ -191,7 +191,8 @@ mp_code mp_sqlite_verify(mp_sqlite *s, mp_error *err) {
       ours++;
     } else if (strcmp(type, "table") != 0 || !is_internal(name)) {
       code = mp_fail(err, MP_ECORRUPT,
-                     "%s: its %s \"%s\" is not moonpost's, or was altered; it was not changed",
+                     "%s: its %s \"%s\" is not moonpost's, was altered, or is that of a version "
+                     "before the first release; it was not changed",
                      s->name, type, name);
       break;
     }

@@ -112,15 +112,16 @@ mp_code mp_sqlite_webhook_update(mp_store *store, const mp_webhook_row *row, int
                                  mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
-  int64_t before;
+  int64_t before, count;
   mp_code code = mp_sqlite_webhook_enabled(s, row->id, &before, err);
 
   if (code != MP_OK) return code;
   if (before < 0) return no_webhook(s, row->id, err);
   code = mp_sqlite_write(
       s, MP_SQL_WEBHOOK_UPDATE,
-      "UPDATE webhook SET name = ?2, definition = ?3, enabled = ?4, updated_ms = ?5, hold_ms = 0, "
-      "failing_ms = 0, failed_ms = 0 WHERE id = ?1",
+      "UPDATE webhook SET name = ?2, definition = ?3, enabled = ?4, "
+      "updated_ms = max(?5, updated_ms + 1), hold_ms = 0, failing_ms = 0, failed_ms = 0 "
+      "WHERE id = ?1 AND ?6 IN (0, updated_ms)",
       &q, err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, row->id);
@@ -128,8 +129,12 @@ mp_code mp_sqlite_webhook_update(mp_store *store, const mp_webhook_row *row, int
   mp_sqlite_bind_text(q, 3, row->definition);
   sqlite3_bind_int(q, 4, row->enabled);
   sqlite3_bind_int64(q, 5, row->updated_ms);
+  sqlite3_bind_int64(q, 6, row->seen_ms);
   mp_sqlite_webhook_forget(s);
-  code = mp_sqlite_run(s, q, NULL, err);
+  code = mp_sqlite_run(s, q, &count, err);
+  if (code == MP_OK && count == 0) {
+    return mp_fail(err, MP_ECHANGED, "webhook %lld was changed meanwhile", (long long)row->id);
+  }
   if (code == MP_OK && row->enabled && !before) code = resume(s, row->id, now_ms, err);
   return code;
 }

@@ -145,7 +145,8 @@ typedef struct mp_webhook_row {
   const char *definition; /* text, opaque to the store; NULL for from_config */
   bool enabled;
   int64_t created_ms;
-  int64_t updated_ms;
+  int64_t updated_ms; /* another one after each update */
+  int64_t seen_ms;    /* of an update: the updated_ms that the row must still have; 0: any */
   /* Read only: mp_store_webhook_hold and mp_store_webhook_failing write them. */
   int64_t hold_ms;    /* nothing of it is claimed before this time */
   int64_t failing_ms; /* its attempts have failed since; 0: the last one did not */
@@ -161,9 +162,9 @@ mp_code mp_store_webhooks(mp_store *store, mp_webhook_fn fn, void *arg, mp_error
 /* Sets row->id. Ids are never given twice. */
 mp_code mp_store_webhook_insert(mp_store *store, mp_webhook_row *row, mp_error *err);
 
-/* Name, definition, enabled and updated_ms of row->id; MP_ENOENT. Ends a hold, and what was noted
- * of its failing. Disabling makes its waiting deliveries held; enabling makes its held deliveries
- * waiting, due at now_ms at the latest. */
+/* Name, definition, enabled and updated_ms of row->id; MP_ENOENT, MP_ECHANGED. Ends a hold, and
+ * what was noted of its failing. Disabling makes its waiting deliveries held; enabling makes its
+ * held deliveries waiting, due at now_ms at the latest. */
 mp_code mp_store_webhook_update(mp_store *store, const mp_webhook_row *row, int64_t now_ms,
                                 mp_error *err);
 

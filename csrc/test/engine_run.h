@@ -206,7 +206,7 @@ static void run_update(run *r, int64_t id) {
            "\"retrySchedule\":[0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02]}",
            r->sink->port);
   run_answer(r, "update", over,
-             mp_engine_webhook_update(r->engine, id, "w2", definition, true, &out, &err), &err);
+             mp_engine_webhook_update(r->engine, id, "w2", definition, true, 0, &out, &err), &err);
   mp_buf_free(&out);
 }
 

@@ -195,9 +195,9 @@ static void a_webhook_names_a_script_that_is_there(void **state) {
   assert_has(err.message, "/crm.lua is not there");
   write_script("crm", "filter=no");
   assert_int_equal(mp_engine_webhook_create(e, "a", named, true, &out, &err), MP_OK);
-  assert_int_equal(mp_engine_webhook_update(e, FIRST, "a", other, true, &out, &err), MP_EINVAL);
+  assert_int_equal(mp_engine_webhook_update(e, FIRST, "a", other, true, 0, &out, &err), MP_EINVAL);
   assert_int_equal(unlink(path_of("crm")), 0); /* it may be disabled all the same */
-  assert_int_equal(mp_engine_webhook_update(e, FIRST, "a", named, false, &out, &err), MP_OK);
+  assert_int_equal(mp_engine_webhook_update(e, FIRST, "a", named, false, 0, &out, &err), MP_OK);
   mp_buf_free(&out);
   mp_engine_close(e, 5000, NULL);
 }

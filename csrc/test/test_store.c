@@ -183,6 +183,29 @@ static void webhooks_are_kept_as_given(void **state) {
   must(f, mp_store_webhooks(f->store, keep_webhook, &all, &f->err));
 }
 
+static void what_was_changed_meanwhile_is_not_written_over(void **state) {
+  fixture *f = *state;
+  mp_webhook_row row = {
+      .name = "a", .definition = "{}", .enabled = true, .created_ms = 1, .updated_ms = 5};
+  webhooks all = {.stop_after = -1};
+
+  begin(f);
+  must(f, mp_store_webhook_insert(f->store, &row, &f->err));
+  row.seen_ms = 5;
+  row.definition = "[1]"; /* at the same moment, so the next one must differ all the same */
+  must(f, mp_store_webhook_update(f->store, &row, 9, &f->err));
+  row.definition = "[2]";
+  must_fail(f, MP_ECHANGED, mp_store_webhook_update(f->store, &row, 9, &f->err));
+  row.seen_ms = 6;
+  row.updated_ms = 3; /* the clock was set back */
+  must(f, mp_store_webhook_update(f->store, &row, 9, &f->err));
+  row.seen_ms = 3;
+  must_fail(f, MP_ECHANGED, mp_store_webhook_update(f->store, &row, 9, &f->err));
+  commit(f);
+  must(f, mp_store_webhooks(f->store, keep_webhook, &all, &f->err));
+  assert_string_equal(all.text, "0 a [2] 1 1 7;");
+}
+
 static void a_webhooks_id_is_never_given_again(void **state) {
   fixture *f = *state;
   int64_t a;
@@ -265,6 +288,7 @@ int main(void) {
       STORE_TEST(changed_reports_what_others_commit),
       STORE_TEST(a_locked_store_is_busy_and_then_works),
       STORE_TEST(webhooks_are_kept_as_given),
+      STORE_TEST(what_was_changed_meanwhile_is_not_written_over),
       STORE_TEST(a_webhooks_id_is_never_given_again),
       STORE_TEST(disabling_holds_and_enabling_resumes),
       STORE_TEST(deleting_ends_what_waits_and_keeps_history),

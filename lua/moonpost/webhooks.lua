@@ -13,6 +13,9 @@ local webhooks = {}
 local mt = { __name = "moonpost.webhooks", __index = {} }
 local methods = mt.__index
 
+-- How often a change is made anew because others change the same webhook.
+local TRIES = 50
+
 ---@class moonpost.Webhook
 ---@field id string
 ---@field name string
@@ -58,6 +61,23 @@ end
 
 local function id_text(id)
   return type(id) == "number" and ("%d"):format(id) or id
+end
+
+-- Has fn change a webhook's row, and writes it; when it was changed since, by whomever, all again with what it is then. So of
+-- changes at the same moment none is lost.
+local function change(self, id, options, fn)
+  for _ = 1, TRIES do
+    local row, message, code = json.answer(self._engine:webhook(id_text(id)))
+    if not row then return nil, message, code end
+    local changed
+    changed, message, code = fn(row)
+    if not changed then return nil, message, code end
+    local text
+    text, message, code = self._engine:webhook_update(row.id, row.definition.name, settings.definition(row.definition),
+      row.enabled, row.updated_ms)
+    if text or code ~= "ECHANGED" then return one(options, text, message, code) end
+  end
+  return nil, ("webhook %s: others change it all the time; try again"):format(id_text(id)), "EBUSY"
 end
 
 --- For moonpost.open alone.
@@ -156,46 +176,43 @@ end
 -- 604800 (86400); 0 ends every secret but the new one at once
 ---@return moonpost.Webhook|nil
 ---@return string? message
----@return string? code ENOENT, EINVAL, EROFS (the webhook is kept in the config)
+---@return string? code ENOENT, EINVAL, EROFS (the webhook is kept in the config), EBUSY (others change it all the time)
 function methods:rotate_secret(id, options)
   options = options or {}
-  local row, message, code = json.answer(self._engine:webhook(id_text(id)))
-  if not row then return nil, message, code end
-  local definition = row.definition
-  local secrets
-  secrets, message, code = signing.rotate(definition.secrets, options)
-  if not secrets then return nil, message, code end
-  definition.secrets = secrets
-  return one(options, self._engine:webhook_update(row.id, definition.name, settings.definition(definition), row.enabled))
+  return change(self, id, options, function(row)
+    local secrets, message, code = signing.rotate(row.definition.secrets, options)
+    if not secrets then return nil, message, code end
+    row.definition.secrets = secrets
+    return true
+  end)
 end
 
---- Changes the given fields; the others stay. A field set to moonpost.null goes back to the config's default; a secret that is
+--- Changes the given fields; the others stay, also those that another process changes at the same moment. A field set to moonpost.null goes back to the config's default; a secret that is
 -- given masked, as it was answered, stays as it is.
 ---@param id string
 ---@param fields table as for create, each optional; secret takes the place of all that there are (rotate_secret lets them go on)
 ---@param options? table
 ---@return moonpost.Webhook|nil
 ---@return string? message
----@return string? code ENOENT, EINVAL, EROFS (the webhook is kept in the config)
+---@return string? code ENOENT, EINVAL, EROFS (the webhook is kept in the config), EBUSY (others change it all the time)
 function methods:update(id, fields, options)
-  local row, message, code = json.answer(self._engine:webhook(id_text(id)))
-  if not row then return nil, message, code end
-  if type(fields) == "table" then
-    fields, message = mask.restored(fields, to_webhook(row, { show_secrets = true }))
-    if not fields then return nil, "webhook." .. message, "EINVAL" end
-  end
-  local changes
-  changes, message, code = definitions.check(fields, "webhook", self._context, { partial = true })
-  if not changes then return nil, message, code end
-  local webhook = row.definition
-  for name, value in pairs(changes) do
-    if value == json.null then value = nil end
-    webhook[name] = value
-  end
-  if changes.secret == json.null then webhook.secrets = nil end
-  local enabled = row.enabled
-  if changes.enabled ~= nil then enabled = changes.enabled end
-  return one(options, self._engine:webhook_update(row.id, webhook.name, settings.definition(webhook), enabled))
+  return change(self, id, options, function(row)
+    local restored, message = fields, nil
+    if type(fields) == "table" then
+      restored, message = mask.restored(fields, to_webhook(row, { show_secrets = true }))
+      if not restored then return nil, "webhook." .. message, "EINVAL" end
+    end
+    local changes, code
+    changes, message, code = definitions.check(restored, "webhook", self._context, { partial = true })
+    if not changes then return nil, message, code end
+    for name, value in pairs(changes) do
+      if value == json.null then value = nil end
+      row.definition[name] = value
+    end
+    if changes.secret == json.null then row.definition.secrets = nil end
+    if changes.enabled ~= nil then row.enabled = changes.enabled end
+    return true
+  end)
 end
 
 --- Deletes a webhook. What it still had to send becomes dead; its history stays.

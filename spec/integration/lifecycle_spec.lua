@@ -119,6 +119,35 @@ describe("the engine", function()
     assert(receiver:wait_for(202))
   end)
 
+  it("loses none of two processes' changes of one webhook", function()
+    local config = hooks_support.config()
+    local hooks = open(config)
+    local webhook = assert(hooks.webhooks:create { name = "a", url = "http://127.0.0.1:1/", events = { "*" } })
+    local go, program = temp.dir() .. "/go", [[
+      local hooks, id, field, go = ...
+      assert(require("spec.support.wait_until")(30, function() return io.open(go) end))
+      for i = 1, 100 do
+        assert(i == 1 or assert(hooks.webhooks:get(id))[field] == i - 1, field .. " was lost")
+        assert(assert(hooks.webhooks:update(id, { [field] = i }))[field] == i)
+      end
+    ]]
+    local other = process.start { code = ([[
+      local hooks = assert(require("moonpost").open { webhooks = { store = %q, models = {}, log = { level = "off" },
+        network = { allow = { "127.0.0.0/8" } } } })
+      io.stdout:write "open" io.stdout:flush()
+      assert((loadstring or load)(%q))(hooks, %q, "concurrency", %q)
+      assert(hooks:close())
+    ]]):format(config.webhooks.store, program, webhook.id, go) }
+    finally(function() other:stop() end)
+    assert(wait_until(20, function() return other:output() == "open" or other:code() end))
+    temp.write(go, "")
+    local run = assert((rawget(_G, "loadstring") or load)(program))
+    run(hooks, webhook.id, "timeout", go)
+    assert.equal(0, other:wait(60), (select(2, other:output())))
+    assert(wait_until(20, function() return assert(hooks.webhooks:get(webhook.id)).concurrency == 100 end))
+    assert.equal(100, hooks.webhooks:get(webhook.id).timeout)
+  end)
+
   it("takes over the deliveries of a process that was killed", function()
     local receiver = receivers.start()
     finally(function() receiver:stop() end)
