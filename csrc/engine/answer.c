@@ -136,6 +136,10 @@ void mp_answer_event(mp_buf *out, const mp_event_row *row) {
   mp_answer_string(out, "type", row->type);
   mp_answer_string(out, "model", row->model);
   mp_answer_string(out, "key", row->order_key);
+  if (row->routing != MP_ROUTED) {
+    mp_answer_string(out, "routing", row->routing == MP_ROUTING_HELD ? "held" : "waiting");
+    mp_answer_string(out, "routing_error", row->routing_error);
+  }
   mp_answer_time(out, "created_at", row->created_ms);
   mp_answer_text(out, "body", row->body, row->body_len);
   mp_buf_add_char(out, '}');

@@ -276,21 +276,25 @@ mp_code mp_engine_event(mp_engine *engine, int64_t id, mp_buf *out, mp_error *er
 }
 
 static mp_code run_events(mp_engine *e, mp_call *call, mp_error *err) {
+  const mp_event_filter filter = {
+      .type = call->text, .routing_held = call->flag, .before = call->id, .limit = call->limit};
   mp_code code;
+
   mp_buf_add_char(&call->out, '[');
-  code = mp_store_events(e->store, call->text, call->id, call->limit, add_event, &call->out, err);
+  code = mp_store_events(e->store, &filter, add_event, &call->out, err);
   mp_buf_add_char(&call->out, ']');
   return code;
 }
 
-mp_code mp_engine_events(mp_engine *engine, const char *type, int64_t before, int limit,
-                         mp_buf *out, mp_error *err) {
+mp_code mp_engine_events(mp_engine *engine, const mp_event_filter *filter, mp_buf *out,
+                         mp_error *err) {
   mp_call *call = mp_call_new(run_events, err);
   if (!call) return MP_ENOMEM;
-  call->id = before;
-  call->limit = limit;
-  call->text = type ? strdup(type) : NULL;
-  if (type && !call->text) { /* without it all types would be listed */
+  call->id = filter->before;
+  call->limit = filter->limit;
+  call->flag = filter->routing_held;
+  call->text = filter->type ? strdup(filter->type) : NULL;
+  if (filter->type && !call->text) { /* without it all types would be listed */
     mp_call_free(call);
     return mp_fail(err, MP_ENOMEM, "out of memory");
   }

@@ -140,7 +140,7 @@ mp_code mp_engine_resend(mp_engine *engine, int64_t event_id, int64_t webhook_id
 mp_code mp_engine_replay(mp_engine *engine, const mp_replay_range *range, mp_buf *out,
                          mp_error *err);
 mp_code mp_engine_event(mp_engine *engine, int64_t id, mp_buf *out, mp_error *err);
-mp_code mp_engine_events(mp_engine *engine, const char *type, int64_t before, int limit,
-                         mp_buf *out, mp_error *err);
+mp_code mp_engine_events(mp_engine *engine, const mp_event_filter *filter, mp_buf *out,
+                         mp_error *err);
 
 #endif

@@ -400,20 +400,24 @@ static int event(lua_State *L) {
   return answer(L, h, mp_engine_event(h->engine, id, &h->answer, &err), &err);
 }
 
-/* handle:events{ type =, limit =, before = } */
+/* handle:events{ type =, routing =, limit =, before = } */
 static int events(lua_State *L) {
   mp_lua_handle *h = begin(L);
   mp_error err = {0};
-  const char *before;
-  int64_t id = 0;
+  mp_event_filter filter = {0};
+  const char *before, *routing;
   if (!h) return 3;
   luaL_checktype(L, 2, LUA_TTABLE);
   before = text_field(L, 2, "before");
-  if (before && !mp_event_id_parse(before, &id)) return no_event(L);
-  return answer(L, h,
-                mp_engine_events(h->engine, text_field(L, 2, "type"), id, limit_field(L, 2),
-                                 &h->answer, &err),
-                &err);
+  if (before && !mp_event_id_parse(before, &filter.before)) return no_event(L);
+  routing = text_field(L, 2, "routing");
+  if (routing && strcmp(routing, "held") != 0) {
+    return fail(L, MP_EINVAL, "routing: expected held");
+  }
+  filter.routing_held = routing != NULL;
+  filter.type = text_field(L, 2, "type");
+  filter.limit = limit_field(L, 2);
+  return answer(L, h, mp_engine_events(h->engine, &filter, &h->answer, &err), &err);
 }
 
 static const luaL_Reg methods[] = {

@@ -117,6 +117,21 @@ void mp_sqlite_event_row(sqlite3_stmt *q, int first, mp_event_row *row) {
   if (!row->body) row->body = ""; /* SQLite's pointer for no bytes is NULL */
 }
 
+/* An event and its routing, which is a delivery to no webhook, until it is done. One that a script
+ * failed of is held, also while it is tried again. */
+#define SHOWN                                                                    \
+  "SELECT e.id, e.type, e.model, e.created_ms, e.order_key, e.headers, e.body, " \
+  "r.attempts_total, a.error FROM "
+#define WITH_ROUTING " LEFT JOIN delivery r ON r.event_id = e.id AND r.webhook_id = 0 " WITH_ERROR
+#define WITH_ERROR                                                        \
+  " LEFT JOIN attempt a ON a.event_id = r.event_id AND a.webhook_id = 0 " \
+  "AND a.number = r.attempts_total "
+
+static mp_event_routing routing_of(sqlite3_stmt *q) {
+  if (sqlite3_column_type(q, 7) == SQLITE_NULL) return MP_ROUTED;
+  return sqlite3_column_int(q, 7) > 0 ? MP_ROUTING_HELD : MP_ROUTING_DUE;
+}
+
 static mp_code each_event(mp_sqlite *s, sqlite3_stmt *q, mp_event_fn fn, void *arg, int *count,
                           mp_error *err) {
   mp_event_row event;
@@ -126,6 +141,8 @@ static mp_code each_event(mp_sqlite *s, sqlite3_stmt *q, mp_event_fn fn, void *a
   *count = 0;
   while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
     mp_sqlite_event_row(q, 0, &event);
+    event.routing = routing_of(q);
+    event.routing_error = mp_sqlite_text(q, 8);
     ++*count;
     if ((code = fn(arg, &event, err)) != MP_OK) {
       mp_sqlite_end(q);
@@ -140,7 +157,7 @@ mp_code mp_sqlite_event(mp_store *store, int64_t id, mp_event_fn fn, void *arg, 
   sqlite3_stmt *q;
   int count;
   mp_code code =
-      mp_sqlite_read(s, MP_SQL_EVENT, "SELECT " EVENT_COLUMNS " FROM event WHERE id = ?1", &q, err);
+      mp_sqlite_read(s, MP_SQL_EVENT, SHOWN "event e" WITH_ROUTING "WHERE e.id = ?1", &q, err);
 
   if (code != MP_OK) return code;
   sqlite3_bind_int64(q, 1, id);
@@ -151,24 +168,40 @@ mp_code mp_sqlite_event(mp_store *store, int64_t id, mp_event_fn fn, void *arg, 
   return code;
 }
 
-mp_code mp_sqlite_events(mp_store *store, const char *type, int64_t before, int limit,
-                         mp_event_fn fn, void *arg, mp_error *err) {
+#define NEWEST_FIRST "ORDER BY e.id DESC LIMIT ?2"
+
+static mp_code read_events(mp_sqlite *s, const mp_event_filter *filter, sqlite3_stmt **q,
+                           mp_error *err) {
+  if (filter->routing_held) {
+    return mp_sqlite_read(s, MP_SQL_EVENTS_HELD,
+                          SHOWN
+                          "delivery r INDEXED BY delivery_webhook CROSS JOIN event e ON "
+                          "e.id = r.event_id" WITH_ERROR
+                          "WHERE r.webhook_id = 0 AND r.event_id < ?1 "
+                          "AND r.attempts_total > 0 AND (?3 IS NULL OR e.type = ?3) "
+                          "ORDER BY r.event_id DESC LIMIT ?2",
+                          q, err);
+  }
+  if (filter->type) {
+    return mp_sqlite_read(s, MP_SQL_EVENTS_OF_TYPE,
+                          SHOWN "event e INDEXED BY event_type" WITH_ROUTING
+                                "WHERE e.type = ?3 AND e.id < ?1 " NEWEST_FIRST,
+                          q, err);
+  }
+  return mp_sqlite_read(s, MP_SQL_EVENTS,
+                        SHOWN "event e" WITH_ROUTING "WHERE e.id < ?1 " NEWEST_FIRST, q, err);
+}
+
+mp_code mp_sqlite_events(mp_store *store, const mp_event_filter *filter, mp_event_fn fn, void *arg,
+                         mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
   int count;
-  mp_code code = type ? mp_sqlite_read(s, MP_SQL_EVENTS_OF_TYPE,
-                                       "SELECT " EVENT_COLUMNS
-                                       " FROM event INDEXED BY event_type "
-                                       "WHERE type = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2",
-                                       &q, err)
-                      : mp_sqlite_read(s, MP_SQL_EVENTS,
-                                       "SELECT " EVENT_COLUMNS
-                                       " FROM event WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-                                       &q, err);
+  mp_code code = read_events(s, filter, &q, err);
 
   if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, before > 0 ? before : INT64_MAX);
-  sqlite3_bind_int(q, 2, limit > 0 ? limit : 0);
-  if (type) mp_sqlite_bind_text(q, 3, type);
+  sqlite3_bind_int64(q, 1, filter->before > 0 ? filter->before : INT64_MAX);
+  sqlite3_bind_int(q, 2, filter->limit > 0 ? filter->limit : 0);
+  if (filter->type || filter->routing_held) mp_sqlite_bind_text(q, 3, filter->type);
   return each_event(s, q, fn, arg, &count, err);
 }

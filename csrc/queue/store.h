@@ -190,6 +190,13 @@ mp_code mp_store_webhook_failing(mp_store *store, int64_t id, int64_t since_ms, 
 
 /* ---- events and deliveries ------------------------------------------------------------------ */
 
+/* Did scripts say where an event goes? */
+typedef enum mp_event_routing {
+  MP_ROUTED,       /* yes, or nobody asked them */
+  MP_ROUTING_DUE,  /* they have yet to */
+  MP_ROUTING_HELD, /* one failed of it: it waits for a new version, or is being tried again */
+} mp_event_routing;
+
 typedef struct mp_event_row {
   int64_t id;
   const char *type;  /* "entry.create" */
@@ -200,6 +207,9 @@ typedef struct mp_event_row {
   const char *order_key; /* NULL: none */
   const char *headers;   /* text, opaque to the store: fields of its requests alone; NULL: none */
   const char *idempotency_key; /* NULL: none; not read back */
+  /* Read only, by mp_store_event and mp_store_events. */
+  mp_event_routing routing;
+  const char *routing_error; /* what the script failed of last; NULL: of nothing */
 } mp_event_row;
 
 /* MP_EINVAL when the id is there already. An idempotency key that is there names the new event from
@@ -448,9 +458,16 @@ mp_code mp_store_attempts(mp_store *store, int64_t event_id, int64_t webhook_id,
 typedef mp_code (*mp_event_fn)(void *arg, const mp_event_row *row, mp_error *err);
 /* One; MP_ENOENT. */
 mp_code mp_store_event(mp_store *store, int64_t id, mp_event_fn fn, void *arg, mp_error *err);
-/* Newest first; before 0: from the newest; type NULL: any. */
-mp_code mp_store_events(mp_store *store, const char *type, int64_t before, int limit,
-                        mp_event_fn fn, void *arg, mp_error *err);
+typedef struct mp_event_filter {
+  const char *type;  /* NULL: any */
+  bool routing_held; /* only MP_ROUTING_HELD */
+  int64_t before;    /* only older ones; 0: from the newest */
+  int limit;
+} mp_event_filter;
+
+/* Newest first. */
+mp_code mp_store_events(mp_store *store, const mp_event_filter *filter, mp_event_fn fn, void *arg,
+                        mp_error *err);
 
 /* Reads what waits and is leased, however much that is, and the running totals of the rest. */
 typedef struct mp_store_counts {

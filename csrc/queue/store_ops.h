@@ -85,8 +85,8 @@
                   void *arg, mp_error *err), (store, event_id, webhook_id, fn, arg, err)) \
   CALL(event, (mp_store *store, int64_t id, mp_event_fn fn, void *arg, mp_error *err), \
        (store, id, fn, arg, err)) \
-  CALL(events, (mp_store *store, const char *type, int64_t before, int limit, mp_event_fn fn, \
-                void *arg, mp_error *err), (store, type, before, limit, fn, arg, err)) \
+  CALL(events, (mp_store *store, const mp_event_filter *filter, mp_event_fn fn, void *arg, \
+                mp_error *err), (store, filter, fn, arg, err)) \
   CALL(count, (mp_store *store, mp_store_counts *out, mp_error *err), (store, out, err)) \
   CALL(read_totals, (mp_store *store, mp_store_totals *out, mp_error *err), (store, out, err)) \
   CALL(backlog, (mp_store *store, int64_t webhook_id, int limit, mp_backlog *out, \

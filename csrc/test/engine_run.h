@@ -229,6 +229,7 @@ static bool run_call(run *r, run_read call, int64_t webhook, int64_t event) {
   static const char *const names[] = {"stats",    "webhooks", "webhook", "deliveries", "delivery",
                                       "attempts", "event",    "events",  "trigger",    "delete"};
   mp_delivery_filter all = {.state = -1, .limit = 100};
+  mp_event_filter updates = {.type = "entry.update", .limit = 100};
   const char *name = call < RUN_READS ? names[call] : "";
   mp_engine *e = r->engine;
   bool over = fault_over(), worked;
@@ -260,7 +261,7 @@ static bool run_call(run *r, run_read call, int64_t webhook, int64_t event) {
       code = mp_engine_event(e, event, &out, &err);
       break;
     case RUN_EVENTS:
-      code = mp_engine_events(e, "entry.update", 0, 100, &out, &err);
+      code = mp_engine_events(e, &updates, &out, &err);
       break;
     case RUN_TRIGGER:
       code = mp_engine_trigger(e, webhook, mp_wall_ms(), &out, &err);

@@ -137,6 +137,7 @@ static mp_code use_all(fixture *f, int64_t hook) {
   mp_new_delivery delivery = {
       .event_id = event.id, .webhook_id = hook, .state = MP_WAITING, .due_ms = 1};
   mp_store_counts counts;
+  const mp_event_filter every = {.limit = 100000};
   int claimed;
   mp_code code = mp_store_begin(f->store, &f->err);
   if (code == MP_OK) {
@@ -152,7 +153,7 @@ static mp_code use_all(fixture *f, int64_t hook) {
     code = mp_store_deliveries(f->store, &filter, nothing_row, NULL, &f->err);
   }
   if (code == MP_OK) {
-    code = mp_store_events(f->store, NULL, 0, 100000, nothing_event, NULL, &f->err);
+    code = mp_store_events(f->store, &every, nothing_event, NULL, &f->err);
   }
   return code;
 }

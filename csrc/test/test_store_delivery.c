@@ -48,6 +48,11 @@ static void events_are_kept_as_given(void **state) {
   must_fail(f, MP_ENOENT, mp_store_event(f->store, 7, keep_event, &seen_events, &f->err));
 }
 
+static void list(fixture *f, const char *type, int64_t before, int limit, events *out) {
+  const mp_event_filter filter = {.type = type, .before = before, .limit = limit};
+  must(f, mp_store_events(f->store, &filter, keep_event, out, &f->err));
+}
+
 static void events_are_listed_newest_first(void **state) {
   fixture *f = *state;
   events page = {0}, next = {0}, typed = {0}, none = {0};
@@ -58,19 +63,19 @@ static void events_are_listed_newest_first(void **state) {
     must(f, mp_store_event_insert(f->store, &row, &f->err));
   }
   commit(f);
-  must(f, mp_store_events(f->store, NULL, 0, 4, keep_event, &page, &f->err));
+  list(f, NULL, 0, 4, &page);
   assert_int_equal(page.count, 4);
   assert_int_equal(page.ids[0], 9);
   assert_int_equal(page.ids[3], 6);
-  must(f, mp_store_events(f->store, NULL, page.ids[3], 16, keep_event, &next, &f->err));
+  list(f, NULL, page.ids[3], 16, &next);
   assert_int_equal(next.count, 5);
   assert_int_equal(next.ids[0], 5);
-  must(f, mp_store_events(f->store, "b", 9, 16, keep_event, &typed, &f->err));
+  list(f, "b", 9, 16, &typed);
   assert_int_equal(typed.count, 2);
   assert_int_equal(typed.ids[0], 6);
-  must(f, mp_store_events(f->store, "c", 0, 16, keep_event, &none, &f->err));
-  must(f, mp_store_events(f->store, NULL, 0, 0, keep_event, &none, &f->err));
-  must(f, mp_store_events(f->store, NULL, 0, -1, keep_event, &none, &f->err));
+  list(f, "c", 0, 16, &none);
+  list(f, NULL, 0, 0, &none);
+  list(f, NULL, 0, -1, &none);
   assert_int_equal(none.count, 0);
 }
 

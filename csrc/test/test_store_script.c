@@ -207,6 +207,57 @@ static void a_routing_is_claimed_but_neither_listed_nor_counted(void **state) {
   commit(f);
 }
 
+static mp_code add_routing(void *arg, const mp_event_row *row, mp_error *err) {
+  static const char *const names[] = {"routed", "due", "held"};
+  char *text = arg;
+  (void)err;
+  sprintf(text + strlen(text), "%d %s %s;", (int)row->id, names[row->routing],
+          row->routing_error ? row->routing_error : "-");
+  return MP_OK;
+}
+
+static const char *routings(fixture *f, mp_event_filter filter) {
+  static char text[512];
+  text[0] = '\0';
+  filter.limit = 10;
+  must(f, mp_store_events(f->store, &filter, add_routing, text, &f->err));
+  return text;
+}
+
+static void events_say_how_their_routing_is(void **state) {
+  const mp_event_filter all = {0}, held = {.routing_held = true};
+  fixture *f = *state;
+  int64_t lease = MP_LEASE(3, 1);
+  char one[64] = "";
+  bool applied;
+
+  begin(f);
+  for (int64_t id = 1; id <= 4; id++)
+    add_event(f, id);
+  add_delivery(f, 1, MP_ROUTING, MP_LEASED, 5, lease);
+  add_delivery(f, 2, MP_ROUTING, MP_WAITING, 5, 0);
+  add_delivery(f, 3, MP_ROUTING, MP_LEASED, 5, lease + 1);
+  assert_true(finish(f, 1, MP_ROUTING, lease, MP_HELD, 0, &script_failed));
+  assert_true(finish(f, 3, MP_ROUTING, lease + 1, MP_HELD, 0, &script_failed));
+  assert_string_equal(routings(f, all),
+                      "4 routed -;3 held crm.lua:3: no city;2 due -;1 held crm.lua:3: no city;");
+  assert_string_equal(routings(f, held), "3 held crm.lua:3: no city;1 held crm.lua:3: no city;");
+  assert_string_equal(routings(f, (mp_event_filter){.routing_held = true, .before = 3}),
+                      "1 held crm.lua:3: no city;");
+  assert_string_equal(routings(f, (mp_event_filter){.routing_held = true, .type = "none"}), "");
+  must(f, mp_store_event(f->store, 1, add_routing, one, &f->err));
+  assert_string_equal(one, "1 held crm.lua:3: no city;");
+  /* They are tried again, and go through. */
+  must(f, mp_store_release(f->store, MP_ROUTING, 50, &f->err));
+  assert_string_equal(routings(f, held), "3 held crm.lua:3: no city;1 held crm.lua:3: no city;");
+  assert_int_equal(claim(f, MP_ROUTING, 100, 10, lease + 2).count, 3);
+  must(f, mp_store_routed(f->store, 1, lease + 2, &applied, &f->err));
+  assert_true(applied);
+  assert_string_equal(routings(f, held), "3 held crm.lua:3: no city;");
+  assert_string_equal(routings(f, (mp_event_filter){.before = 2}), "1 routed -;");
+  commit(f);
+}
+
 static void a_dead_engines_routings_are_taken_over(void **state) {
   fixture *f = *state;
   mp_engine_identity who = {.host = "h", .pid = getpid(), .start = 1};
@@ -329,6 +380,7 @@ int main(void) {
       TEST(an_output_belongs_to_the_lease),
       TEST(a_resend_keeps_the_output_unless_it_is_made_anew),
       TEST(a_routing_is_claimed_but_neither_listed_nor_counted),
+      TEST(events_say_how_their_routing_is),
       TEST(a_dead_engines_routings_are_taken_over),
       TEST(what_is_routed_yet_is_not_forgotten),
       TEST(outputs_go_with_their_event),

@@ -12,7 +12,10 @@ local methods = mt.__index
 ---@field type string
 ---@field model string? the uid
 ---@field created_at string ISO 8601
+---@field key string? by which it is ordered
 ---@field body string the JSON text that is sent
+---@field routing "waiting"|"held"? a script has yet to say where it goes, or failed of it; nil: that is settled
+---@field routing_error string? what the script failed of last
 
 --- For moonpost.open alone.
 function events.new(engine)
@@ -28,10 +31,11 @@ function methods:get(id)
 end
 
 --- Lists events, newest first.
----@param filter? { type: string?, limit: integer?, before: string? } limit: 1 to 1000, default 100
+---@param filter? { type: string?, routing: "held"?, limit: integer?, before: string? } routing: only those of whose routing a
+-- script failed; limit: 1 to 1000, default 100
 ---@return moonpost.Event[]|nil
 ---@return string? message
----@return string? code ENOENT
+---@return string? code ENOENT, EINVAL
 function methods:list(filter)
   return json.answer(self._engine:events(filter or {}))
 end

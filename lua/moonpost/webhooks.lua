@@ -187,8 +187,8 @@ function methods:rotate_secret(id, options)
   end)
 end
 
---- Changes the given fields; the others stay, also those that another process changes at the same moment. A field set to moonpost.null goes back to the config's default; a secret that is
--- given masked, as it was answered, stays as it is.
+--- Changes the given fields; the others stay, also those that another process changes at the same moment. A field set to
+-- moonpost.null goes back to the config's default; a secret that is given masked, as it was answered, stays as it is.
 ---@param id string
 ---@param fields table as for create, each optional; secret takes the place of all that there are (rotate_secret lets them go on)
 ---@param options? table
@@ -197,13 +197,13 @@ end
 ---@return string? code ENOENT, EINVAL, EROFS (the webhook is kept in the config), EBUSY (others change it all the time)
 function methods:update(id, fields, options)
   return change(self, id, options, function(row)
-    local restored, message = fields, nil
+    local given = fields
     if type(fields) == "table" then
-      restored, message = mask.restored(fields, to_webhook(row, { show_secrets = true }))
-      if not restored then return nil, "webhook." .. message, "EINVAL" end
+      local message
+      given, message = mask.restored(fields, to_webhook(row, { show_secrets = true }))
+      if not given then return nil, "webhook." .. message, "EINVAL" end
     end
-    local changes, code
-    changes, message, code = definitions.check(restored, "webhook", self._context, { partial = true })
+    local changes, message, code = definitions.check(given, "webhook", self._context, { partial = true })
     if not changes then return nil, message, code end
     for name, value in pairs(changes) do
       if value == json.null then value = nil end

@@ -182,6 +182,21 @@ describe("moonpost and scripts:", function()
     assert.truthy(output:find("no server runs", 1, true), output)
   end)
 
+  it("an event whose routing a script failed of says so", function()
+    temp.write(shop .. "/config/server.lua", [[return { webhooks = { store = "moonpost.db", log = { level = "off" }, scripts = "../hooks",
+      models = { address = { attributes = { city = { type = "string" } } } }, globalScripts = { "routing" } } }]])
+    temp.write(shop .. "/hooks/routing.lua", "return { route = function(event) if event.entry.id == 7 then error 'no way' end end }")
+    for _, id in ipairs { 6, 7 } do
+      ok("emit", "entry.create", "--model", "address", "--entry", ('{"id":%d}'):format(id), "--wait", "10")
+    end
+    local list = cjson.decode(ok("events", "list", "--routing", "held", "--json"))
+    assert.equal(1, #list)
+    assert.truthy(list[1].body:find('"id":7', 1, true))
+    local shown = ok("events", "show", list[1].id)
+    assert.truthy(shown:find "routing +held: routing%.lua:1: [^\n]*no way", shown)
+    assert.truthy(ok("events", "list"):find("held: routing.lua:1: ", 1, true))
+  end)
+
   if has_socket then
     it("a running server shows its scripts, loads them anew, and runs a delivery again", function()
       local receiver = receivers.start()

@@ -1,4 +1,5 @@
 -- Scripts, end to end: which webhook gets an event, and what of it; what becomes of it when one fails.
+local admin_support = require "spec.support.admin"
 local cjson = require "cjson"
 local moonpost = require "moonpost"
 local hooks_support = require "spec.support.hooks"
@@ -162,6 +163,38 @@ describe("scripts", function()
     assert.same({ rome }, ids "b")
     assert.same({ rome }, ids "c")
     assert.same({}, assert(hooks.deliveries:list { event_id = nowhere }))
+  end)
+
+  it("that fail of a routing hold the event, which says so, until a new version is there", function()
+    open({ routing = [[return { route = function(event) if event.entry.city == "Rome" then error "no way" end end }]] },
+      { globalScripts = { "routing" } })
+    create "a"
+    local paris, rome = emit(), emit { city = "Rome" }
+    assert(hooks:wait(20))
+    local held = assert(hooks.events:list { routing = "held" })
+    assert.equal(1, #held)
+    assert.equal(rome, held[1].id)
+    local event = assert(hooks.events:get(rome))
+    assert.same(held[1], event)
+    assert.equal("held", event.routing)
+    assert.matches("^routing%.lua:1: .*no way", event.routing_error)
+    assert.is_nil(assert(hooks.events:get(paris)).routing)
+    assert.same({}, assert(hooks.events:list { routing = "held", type = "entry.update" }))
+    local list, message, code = hooks.events:list { routing = "lost" }
+    assert.is_nil(list)
+    assert.equal("routing: expected held", message)
+    assert.equal("EINVAL", code)
+    local handler = admin_support.handler(hooks)
+    local status, answer = admin_support.go(handler, "GET", "/admin/events?routing=held")
+    assert.equal(200, status)
+    assert.equal(rome, answer.data[1].id)
+    assert.equal(event.routing_error, answer.data[1].routing_error)
+    assert.equal(400, (admin_support.go(handler, "GET", "/admin/events?routing=lost")))
+    scripts.write(folder, "routing", [[return { route = function() end }]])
+    assert(hooks:reload())
+    assert(receiver:wait_for(2, 30))
+    assert.is_nil(assert(hooks.events:get(rome)).routing)
+    assert.same({}, assert(hooks.events:list { routing = "held" }))
   end)
 
   it("run in order: the global ones, then the webhook's own", function()

@@ -21,7 +21,7 @@ end
 
 function events.list(context)
   local query = context.query
-  return page.answer(context.hooks.events, { type = query.type, limit = query.limit, before = query.before }, same)
+  return page.answer(context.hooks.events, { type = query.type, routing = query.routing, limit = query.limit, before = query.before }, same)
 end
 
 function events.get(context)

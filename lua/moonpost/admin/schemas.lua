@@ -316,6 +316,9 @@ end
 
 local function add_events(all, context)
   all.Event = object({ id = EVENT_ID, type = TEXT, model = TEXT, created_at = TIME, key = TEXT,
+    routing = { type = "string", enum = list { "waiting", "held" },
+      description = "A script has yet to say where it goes, or failed of it. Without it that is settled." },
+    routing_error = { type = "string", description = "What the script failed of last." },
     body = { type = "string", description = "The JSON text that is sent." } }, { "id", "type", "created_at", "body" })
   all.EventAnswer = object({ data = ref "Event" }, { "data" })
   all.EventPage = object({ data = array(ref "Event"), next = { type = list { "string", "null" } } }, { "data", "next" })

@@ -198,16 +198,22 @@ end
 
 -- ---- events and stats ---------------------------------------------------------------------------------
 
+local function routing_of(event)
+  return event.routing and event.routing .. (event.routing_error and ": " .. event.routing_error or "")
+end
+
 function deliveries.events(hooks, args)
-  local list, message, code = hooks.events:list { type = args.type, limit = args.limit, before = args.before }
+  local list, message, code = hooks.events:list { type = args.type, routing = args.routing, limit = args.limit, before = args.before }
   if not list then return nil, message, code end
   if args.json then
     output.json(output.list(list))
     return true
   end
   local rows = {}
-  for i, event in ipairs(list) do rows[i] = { event.id, event.type, event.created_at, event.model or "" } end
-  output.table({ "EVENT", "TYPE", "CREATED", "MODEL" }, rows)
+  for i, event in ipairs(list) do
+    rows[i] = { event.id, event.type, event.created_at, event.model or "", routing_of(event) or "" }
+  end
+  output.table({ "EVENT", "TYPE", "CREATED", "MODEL", "ROUTING" }, rows)
   return true
 end
 
@@ -219,7 +225,7 @@ function deliveries.event(hooks, args)
   else
     output.fields {
       { "event", event.id }, { "type", event.type }, { "model", event.model }, { "created", event.created_at },
-      { "key", event.key }, { "body", event.body },
+      { "key", event.key }, { "routing", routing_of(event) }, { "body", event.body },
     }
   end
   return true

@@ -146,6 +146,7 @@ local function add_events(parser)
   group:command_target "action"
   local list = on_store(group:command("list", "Newest first."))
   list:option("--type", "Only this type.")
+  list:option("--routing", "held: only those of whose routing a script failed."):choices { "held" }
   list:option("--limit", "At most so many (1 to 1000)."):default("100"):convert(limit)
   list:option("--before", "Only older than this event.")
   on_store(group:command("show", "One, with its body.")):argument("id", "The event's id.")

@@ -23,6 +23,7 @@ export async function events({ type, before }) {
         ['Type', (one) => one.type],
         ['Model', (one) => one.model ?? '–'],
         ['Time', (one) => time(one.created_at)],
+        ['Routing', (one) => one.routing ?? ''],
         ['Deliveries', (one) => el('a', { href: `#/deliveries?event_id=${one.id}`, 'aria-label': `Deliveries of ${one.id}` }, 'Show')],
       ], page.data, 'There are no such events.'),
       pager('events', { type, before }, page.next),
@@ -37,6 +38,7 @@ export async function event(id) {
     content: [
       facts([
         ['Id', el('code', {}, one.id)], ['Model', one.model], ['Key', one.key], ['Time', time(one.created_at)],
+        ['Routing', one.routing], ['A script failed', one.routing_error],
         ['Deliveries', el('a', { href: `#/deliveries?event_id=${one.id}` }, 'Show')],
       ]),
       el('h2', {}, 'Body'),
