@@ -54,7 +54,7 @@ end
 
 -- Waits until so few of the emitted are not delivered yet.
 local function catch_up(hooks, emitted, most)
-  while emitted - assert(hooks:stats { store = false }).delivered > most do core.sleep(0.0002) end
+  while emitted - assert(hooks:stats { store = false }).delivered > most do core.sleep(0.0005) end
 end
 
 --- Emits without waiting for the disk; where the inbox is full it waits a little, as a host would have to.

@@ -1,5 +1,6 @@
 /* The limit to reach: the same POSTs by a bare libcurl multi loop, which keeps nothing, checks
- * nothing and retries nothing. One thread; easy handles, URL and header list are made once.
+ * nothing, signs nothing and retries nothing. One thread; easy handles, URL and header list are
+ * made once, with the same fields as moonpost's requests.
  *
  *   curl_multi URL REQUESTS CONNECTIONS BODY-FILE [CA-FILE]
  *
@@ -61,6 +62,15 @@ static size_t ignore(char *bytes, size_t size, size_t n, void *arg) {
   (void)arg;
   return size * n;
 }
+
+static const char *const fields[] = {
+    "Content-Type: application/json",
+    "X-Strapi-Event: entry.create",
+    "User-Agent: moonpost/0.1.0",
+    "webhook-id: evt_0000000000000",
+    "webhook-timestamp: 1700000000",
+    "webhook-signature: v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+};
 
 static void set_up(const job *j, CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -135,9 +145,8 @@ int main(int argc, char **argv) {
     die("not a URL");
   }
   curl_multi_setopt(j.multi, CURLMOPT_MAXCONNECTS, j.connections);
-  j.headers = curl_slist_append(NULL, "Content-Type: application/json");
-  j.headers = curl_slist_append(j.headers, "X-Strapi-Event: entry.create");
-  j.headers = curl_slist_append(j.headers, "webhook-id: evt_0000000000000");
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+    j.headers = curl_slist_append(j.headers, fields[i]);
   easy = calloc((size_t)j.connections, sizeof *easy);
   if (!easy) die("out of memory");
   for (long i = 0; i < j.connections; i++) {

@@ -14,7 +14,10 @@ local request = table.concat({
   ("Host: %s:%d"):format(host, port),
   "Content-Type: application/json",
   "X-Strapi-Event: entry.create",
+  "User-Agent: moonpost/0.1.0",
   "webhook-id: evt_0000000000000",
+  "webhook-timestamp: 1700000000",
+  "webhook-signature: v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
   "Content-Length: " .. #body,
   "", body,
 }, "\r\n")

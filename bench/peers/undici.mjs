@@ -13,7 +13,10 @@ const request = {
   headers: {
     'content-type': 'application/json',
     'x-strapi-event': 'entry.create',
+    'user-agent': 'moonpost/0.1.0',
     'webhook-id': 'evt_0000000000000',
+    'webhook-timestamp': '1700000000',
+    'webhook-signature': 'v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=',
   },
   body: readBody(bodyFile),
 };

@@ -9,7 +9,10 @@ local function init(args)
   wrk.body = file:read "*a"
   wrk.headers["Content-Type"] = "application/json"
   wrk.headers["X-Strapi-Event"] = "entry.create"
+  wrk.headers["User-Agent"] = "moonpost/0.1.0"
   wrk.headers["webhook-id"] = "evt_0000000000000"
+  wrk.headers["webhook-timestamp"] = "1700000000"
+  wrk.headers["webhook-signature"] = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
   file:close()
 end
 
