@@ -1,5 +1,6 @@
 /* The hosts' calls that count: what the store holds, and what this engine did. Of each pair the
- * upper function runs on the store thread, the lower on the host's. */
+ * upper function runs on the store thread, the lower on the host's. What the engine alone counts
+ * the host's thread reads by itself. */
 #include "engine/answer.h"
 #include "engine/internal.h"
 
@@ -35,11 +36,10 @@ static void add_store_counts(mp_engine *e, const mp_store_counts *counts, mp_buf
   }
 }
 
+/* Any thread. */
 static void add_engine_counts(mp_engine *e, mp_buf *out) {
-  size_t webhooks = 0, inbox, bytes;
+  size_t inbox, bytes;
 
-  for (size_t i = 0; i < e->lanes.count; i++)
-    webhooks += mp_lane_is_webhook(e->lanes.items[i]);
   pthread_mutex_lock(&e->lock);
   inbox = e->inbox_count;
   bytes = e->inbox_bytes;
@@ -54,29 +54,40 @@ static void add_engine_counts(mp_engine *e, mp_buf *out) {
   mp_answer_number(out, "pruned", atomic_load(&e->forgotten));
   mp_answer_number(out, "inbox", (int64_t)inbox);
   mp_answer_number(out, "inbox_bytes", (int64_t)bytes);
-  mp_answer_number(out, "leased", e->leased);
-  mp_answer_number(out, "webhooks", (int64_t)webhooks);
+  mp_answer_number(out, "leased", atomic_load(&e->leased));
+  mp_answer_number(out, "webhooks", atomic_load(&e->webhook_count));
 }
 
-/* flag: the store is counted too. */
 static mp_code run_stats(mp_engine *e, mp_call *call, mp_error *err) {
   mp_buf *out = &call->out;
   mp_store_counts counts;
-  mp_code code = call->flag ? mp_store_count(e->store, &counts, err) : MP_OK;
+  mp_code code = mp_store_count(e->store, &counts, err);
 
   if (code != MP_OK) return code;
   mp_buf_add_char(out, '{');
   add_engine_counts(e, out);
-  if (call->flag) add_store_counts(e, &counts, out);
+  add_store_counts(e, &counts, out);
   mp_buf_add_char(out, '}');
   return MP_OK;
 }
 
+static mp_code engine_counts(mp_engine *e, mp_buf *out, mp_error *err) {
+  mp_code code = mp_engine_check(e, err);
+
+  if (code != MP_OK) return code;
+  mp_buf_reset(out);
+  mp_buf_add_char(out, '{');
+  add_engine_counts(e, out);
+  mp_buf_add_char(out, '}');
+  return out->failed == MP_OK ? MP_OK : mp_fail(err, out->failed, "%s", mp_strerror(out->failed));
+}
+
 mp_code mp_engine_stats(mp_engine *engine, bool count_store, mp_buf *out, mp_error *err) {
-  mp_call *call = mp_call_new(run_stats, err);
-  if (!call) return MP_ENOMEM;
-  call->flag = count_store;
-  return mp_call_make(engine, call, out, err);
+  mp_call *call;
+
+  if (!count_store) return engine_counts(engine, out, err);
+  call = mp_call_new(run_stats, err);
+  return call ? mp_call_make(engine, call, out, err) : MP_ENOMEM;
 }
 
 /* ---- metrics -------------------------------------------------------------------------------- */

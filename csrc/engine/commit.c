@@ -10,13 +10,15 @@
 #include "engine/internal.h"
 #include "engine/scripts.h"
 
-#define MAX_EVENTS      512                /* in one transaction */
-#define MAX_ROWS        4096               /* deliveries inserted in one transaction */
-#define MAX_CLAIMS      1024               /* in one transaction */
-#define CLAIM_TURN      128                /* of one lane before the next has its turn */
-#define MAX_LEASED      8192               /* in memory, all lanes together ... */
-#define MAX_LEASED_SIZE ((size_t)64 << 20) /* ... and the bytes of their bodies */
-#define RETRY_MS        500                /* after a transaction failed */
+#define MAX_EVENTS      (2 * MP_FULL_BATCH) /* in one transaction */
+#define MAX_ROWS        4096                /* deliveries inserted in one transaction */
+#define MAX_CLAIMS      1024                /* in one transaction */
+#define CLAIM_TURN      256                 /* of one lane before the next has its turn */
+#define MAX_LEASED      8192                /* in memory, all lanes together ... */
+#define MAX_LEASED_SIZE ((size_t)64 << 20)  /* ... and the bytes of their bodies */
+#define RETRY_MS        500                 /* after a transaction failed */
+#define WINDOW_MS       3                   /* so long is gathered for one transaction ... */
+#define WINDOW_ROWS     16 /* ... when there were so many events and outcomes in it */
 
 /* ---- leases --------------------------------------------------------------------------------- */
 
@@ -30,9 +32,10 @@ int64_t mp_lease_next(mp_engine *engine) {
 int mp_lease_room(const mp_engine *engine, const mp_lane *lane, int64_t now_ms) {
   int slots = mp_lane_slots(lane), ahead = mp_lane_ahead(lane, now_ms);
   int own = lane->leased > slots ? lane->leased - slots : 0;
-  int most = (MAX_LEASED / 2 - engine->leased + own) / 2;
+  int leased = (int)atomic_load(&engine->leased);
+  int most = (MAX_LEASED / 2 - leased + own) / 2;
 
-  if (engine->leased >= MAX_LEASED || engine->leased_bytes >= MAX_LEASED_SIZE)
+  if (leased >= MAX_LEASED || engine->leased_bytes >= MAX_LEASED_SIZE)
     return slots > 0 && lane->leased == 0 ? 1 : 0;
   if (ahead > most) ahead = most > 0 ? most : 0;
   if (engine->leased_bytes >= MAX_LEASED_SIZE / 2) ahead = 0;
@@ -53,7 +56,7 @@ mp_code mp_lease_add(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp_event
   d->order_key = kept_order_key(event, order_key);
   d->attempts = attempts;
   lane->leased++;
-  engine->leased++;
+  atomic_fetch_add(&engine->leased, 1);
   engine->leased_bytes += event->row.body_len;
   mp_list_push(&batch->leased, &d->node);
   return MP_OK;
@@ -61,7 +64,7 @@ mp_code mp_lease_add(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp_event
 
 void mp_lease_end(mp_engine *engine, mp_delivery *delivery) {
   delivery->lane->leased--;
-  engine->leased--;
+  atomic_fetch_sub(&engine->leased, 1);
   engine->leased_bytes -= delivery->event->row.body_len;
 }
 
@@ -215,12 +218,24 @@ static void settle(mp_engine *e, mp_batch *b) {
   mp_emits_complete(e, &b->emits, MP_OK, NULL);
 }
 
+/* Under load the next transaction begins later, if nobody waits for it: a few large ones cost less
+ * than many small. */
+static void widen(mp_engine *e, int64_t began_ms, int rows) {
+  if (began_ms - e->window_ms >= WINDOW_MS) {
+    e->window_ms = began_ms;
+    e->window_rows = 0;
+  }
+  e->window_rows += rows;
+  e->window_at = e->window_rows >= WINDOW_ROWS ? began_ms + WINDOW_MS : 0;
+}
+
 static mp_code transact(mp_engine *e, bool under_way, bool emits, bool claim, mp_error *err) {
   mp_batch b = {.now_ms = mp_engine_now(e)};
   size_t outcomes = under_way ? e->taken_finished.count + e->taken_scripted.count : 0;
-  int64_t began_us;
+  int64_t began_ms = mp_mono_ms(), began_us;
   mp_code code = mp_registry_reload(e, err);
 
+  e->window_at = 0;
   e->inserts.event_count = e->inserts.delivery_count = 0;
   if (code == MP_OK) code = mp_store_begin(e->store, err);
   if (code == MP_OK && under_way) code = mp_outcomes_write(e, &b, err);
@@ -235,6 +250,7 @@ static mp_code transact(mp_engine *e, bool under_way, bool emits, bool claim, mp
   if (code == MP_OK) code = mp_store_commit(e->store, err);
   if (code == MP_OK) {
     measure(e, &b, outcomes, began_us);
+    widen(e, began_ms, (int)outcomes + b.events);
     if (under_way) {
       mp_outcomes_settle(e);
       mp_scripted_settle(e);

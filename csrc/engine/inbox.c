@@ -126,6 +126,7 @@ static mp_code hand_over(mp_engine *e, mp_emit *emit, mp_error *err) {
   e->inbox_count += emit->events.count;
   e->inbox_bytes += emit->bytes;
   mp_list_push(&e->emits, &emit->node);
+  if (!emit->no_wait) e->awaited = true;
   wake = mp_must_wake(e);
   pthread_mutex_unlock(&e->lock);
   if (wake) mp_watch_ring(e->watch);

@@ -72,7 +72,8 @@ typedef struct mp_call {
 
 typedef struct mp_script_thread mp_script_thread; /* script_thread.c */
 
-#define MP_INSERTS 64
+#define MP_FULL_BATCH 256 /* events that are worth a transaction at once */
+#define MP_INSERTS    64
 
 /* Rows that the open transaction will insert, several at once, which costs less (insert.c). */
 typedef struct mp_inserts {
@@ -123,6 +124,9 @@ typedef enum mp_reload {
   MP_RELOAD_ALL      /* another process wrote: it may also have changed what waits */
 } mp_reload;
 
+/* Does the store thread hear of new work? Dozing, it is woken by what is urgent alone. */
+typedef enum mp_sleep { MP_AWAKE, MP_DOZING, MP_ASLEEP } mp_sleep;
+
 typedef enum mp_phase { MP_STARTING, MP_RUNNING, MP_CLOSING, MP_STOPPED } mp_phase;
 
 struct mp_engine {
@@ -147,7 +151,8 @@ struct mp_engine {
   size_t inbox_count;    /* lock; events handed over and not yet committed */
   size_t inbox_bytes;    /* lock */
   mp_phase phase;        /* lock */
-  bool asleep;           /* lock; the store thread needs the bell to hear of something */
+  mp_sleep sleep;        /* lock; of the store thread: it needs the bell to hear of something */
+  bool awaited;          /* lock; a host waits for one of the emits */
   int64_t close_at;      /* lock; monotonic ms at which requests under way are cut off */
   bool cut_off;          /* lock; they were */
   mp_error start_error;  /* lock */
@@ -170,12 +175,14 @@ struct mp_engine {
   mp_list taken_news;          /* of mp_script_news, not yet heeded */
   mp_script_thread *scripting; /* NULL: there are no scripts */
   mp_list waiters;             /* of mp_call: hosts in mp_engine_wait */
-  int64_t leased;              /* of all lanes */
   size_t leased_bytes;         /* their bodies */
   uint64_t random;
   mp_phase seen_phase; /* what take() found last */
   mp_upkeep upkeep;
   mp_metrics metrics;
+  int64_t window_ms; /* monotonic: what was committed since then ... */
+  int window_rows;   /* ... is so much */
+  int64_t window_at; /* before it no transaction begins that nobody waits for; 0: at once */
   mp_half under_way; /* outcomes and claims */
   mp_half emitting;  /* new events */
   mp_reload reload;  /* webhooks were changed that were not read anew since */
@@ -195,8 +202,10 @@ struct mp_engine {
 
   /* any thread */
   atomic_llong
-      clock_base;        /* the store's time when the boot's clock was 0; set by the store thread */
-  atomic_llong accepted; /* events committed */
+      clock_base;      /* the store's time when the boot's clock was 0; set by the store thread */
+  atomic_llong leased; /* of all lanes; written by the store thread, as the next */
+  atomic_int webhook_count;
+  atomic_llong accepted;  /* events committed */
   atomic_llong delivered; /* deliveries that ended so */
   atomic_llong failed;    /* attempts */
   atomic_llong dead;
@@ -240,7 +249,8 @@ mp_code mp_upkeep_forget(mp_engine *engine, mp_error *err);
 int64_t mp_upkeep_due(const mp_engine *engine);
 
 /* store_thread.c */
-/* With the engine's lock held: is the store thread to be woken, once the lock is given back? */
+/* With the engine's lock held, after something was put into a list for it: is the store thread to
+ * be woken, once the lock is given back? */
 bool mp_must_wake(mp_engine *engine);
 void *mp_store_thread(void *engine);
 

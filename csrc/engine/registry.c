@@ -234,6 +234,14 @@ static mp_code load_routing(mp_engine *e, mp_error *err) {
   return code;
 }
 
+static void count_webhooks(mp_engine *e) {
+  int count = 0;
+
+  for (size_t i = 0; i < e->lanes.count; i++)
+    count += mp_lane_is_webhook(e->lanes.items[i]);
+  atomic_store(&e->webhook_count, count);
+}
+
 mp_code mp_registry_reload(mp_engine *engine, mp_error *err) {
   mp_lanes *lanes = &engine->lanes;
   mp_code code;
@@ -245,8 +253,10 @@ mp_code mp_registry_reload(mp_engine *engine, mp_error *err) {
   if (code == MP_OK) code = load_routing(engine, err);
   for (size_t i = 0; code == MP_OK && i < lanes->count; i++)
     code = settle_lane(engine, lanes->items[i], err);
-  if (code == MP_OK) engine->reload = MP_RELOAD_NONE;
-  return code;
+  if (code != MP_OK) return code;
+  engine->reload = MP_RELOAD_NONE;
+  count_webhooks(engine);
+  return MP_OK;
 }
 
 void mp_registry_changed(mp_engine *engine, mp_reload reload) {

@@ -126,22 +126,37 @@ static int64_t wake_at(const mp_engine *e, int64_t now) {
   return at;
 }
 
+/* With the lock held: somebody waits, or the delivery thread is running out of work. What is not
+ * urgent may wait until more has come, so that one commit does for all of it (commit.c). */
+static bool is_urgent(const mp_engine *e) {
+  int64_t ended = (int64_t)(e->finished.count + e->scripted.count);
+
+  if (e->awaited || e->calls.head || e->phase != MP_RUNNING) return true;
+  return e->inbox_count >= MP_FULL_BATCH || 2 * ended >= atomic_load(&e->leased);
+}
+
 bool mp_must_wake(mp_engine *engine) {
-  bool asleep = engine->asleep;
-  engine->asleep = false; /* one ring is enough */
-  return asleep;
+  if (engine->sleep == MP_AWAKE || (engine->sleep == MP_DOZING && !is_urgent(engine))) return false;
+  engine->sleep = MP_AWAKE; /* one ring is enough */
+  return true;
 }
 
 /* With the lock held, but not while it sleeps. */
-static void sleep_until(mp_engine *e, int64_t at) {
+static void sleep_until(mp_engine *e, int64_t at, mp_sleep sleep) {
   mp_news news;
 
-  e->asleep = true;
+  e->sleep = sleep;
   pthread_mutex_unlock(&e->lock);
   news = mp_watch_sleep(e->watch, at);
   pthread_mutex_lock(&e->lock);
-  e->asleep = false;
+  e->sleep = MP_AWAKE;
   mp_upkeep_tell(e, news);
+}
+
+/* With the lock held: a transaction would be small, and may begin a little later. */
+static bool may_gather(const mp_engine *e, int64_t now) {
+  if (now >= e->window_at || is_urgent(e)) return false;
+  return !e->taken_emits.head && !e->taken_finished.head && !e->taken_scripted.head;
 }
 
 /* Waits for work and takes all of it out of the inbox. Answers the phase. */
@@ -151,6 +166,10 @@ static mp_phase take(mp_engine *e, mp_list *calls) {
   pthread_mutex_lock(&e->lock);
   for (;;) {
     int64_t now = mp_mono_ms(), at;
+    if (may_gather(e, now)) {
+      sleep_until(e, e->window_at, MP_DOZING);
+      continue;
+    }
     if (e->emits.head || e->calls.head || e->finished.head || e->scripted.head) break;
     if (e->script_news.head) break;
     if (e->phase != e->seen_phase) break;
@@ -160,13 +179,14 @@ static mp_phase take(mp_engine *e, mp_list *calls) {
     }
     at = wake_at(e, now);
     if (at <= now) break;
-    sleep_until(e, at);
+    sleep_until(e, at, MP_ASLEEP);
   }
   mp_list_append(&e->taken_emits, &e->emits);
   mp_list_append(calls, &e->calls);
   mp_list_append(&finished, &e->finished);
   mp_list_append(&e->taken_scripted, &e->scripted);
   mp_list_append(&e->taken_news, &e->script_news);
+  e->awaited = false;
   e->seen_phase = e->phase;
   pthread_mutex_unlock(&e->lock);
   split_triggers(e, &finished);

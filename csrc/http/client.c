@@ -192,7 +192,7 @@ static bool reuse_is_unsafe(void) {
  * has read the body, which is lawful (RFC 9113 section 8.1) and what limits and proxies do: it
  * drops the answer, fails the request all the same, or spins until its timeout. */
 static bool http2_is_unsafe(void) {
-  unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+  unsigned version = mp_curl_built()->version_num;
   return version >= 0x075800 && version < 0x080500;
 }
 
