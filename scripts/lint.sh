@@ -4,7 +4,7 @@ set -u
 cd "$(dirname "$0")/.."
 failed=0
 
-lua_files=(lua spec examples rockspec/*.rockspec .busted .luacheckrc)
+lua_files=(csrc lua spec examples rockspec/*.rockspec .busted .luacheckrc)
 [ ! -f bin/moonpost ] || lua_files+=(bin/moonpost)
 [ ! -d bench ] || lua_files+=(bench)
 luacheck --quiet --no-color "${lua_files[@]}" || failed=1
