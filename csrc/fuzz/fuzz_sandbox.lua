@@ -25,7 +25,7 @@ local functions = {
 }
 
 local function values(payload, event, webhook)
-  local text = payload.text
+  local text = payload.text or "text"
   return {
     0, 1, -1, 2, 3, 10, 255, 0.5, 1e15, 2 ^ 53, -2 ^ 63, 1e308, 1 / 0, 0 / 0, true, false, json.null, event, webhook, constants,
     payload, string, text, "", "a", "b,c", "%d", "%5.20f", "%-10s|%q", "%x", "%a", "(.-)%s*$", "[^%w]+", "%f[%a]%a+", "(()(.))", "%1", "^",

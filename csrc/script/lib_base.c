@@ -2,6 +2,7 @@
  *
  * No library can be written to: it is a userdata that only answers what is asked of it, so that
  * neither rawset nor a function of table finds a table there. */
+#include <limits.h>
 #include <string.h>
 
 #include "script/sandbox.h"
@@ -122,11 +123,14 @@ static int base_pairs(lua_State *L) {
   return 3;
 }
 
+/* (table, place before) -> place, value. A script may call it with anything. */
 static int ipairs_next(lua_State *L) {
-  int at = (int)lua_tointeger(L, 2) + 1;
+  lua_Integer before = luaL_checkinteger(L, 2);
 
-  lua_pushinteger(L, at);
-  lua_rawgeti(L, 1, at);
+  mp_script_check_table(L, 1);
+  if (before < 0 || before >= INT_MAX) return 0;
+  lua_pushinteger(L, before + 1);
+  lua_rawgeti(L, 1, (int)before + 1);
   if (!lua_isnil(L, -1)) return 2;
   return 1;
 }

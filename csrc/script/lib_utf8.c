@@ -134,11 +134,12 @@ static int utf8_offset(lua_State *L) {
 static int next_code(lua_State *L) {
   size_t len, length;
   const char *s = luaL_checklstring(L, 1, &len);
-  lua_Integer at = lua_tointeger(L, 2); /* the offset after the first byte of the last one */
+  lua_Integer before = lua_tointeger(L, 2); /* the offset after the first byte of the last one */
+  lua_Integer at = before;
 
-  mp_sandbox_charge(L, 1);
   while (at > 0 && continues(s, len, at))
     at++;
+  mp_sandbox_charge_bytes(L, (size_t)(at - before));
   if (at < 0 || at >= (lua_Integer)len) return 0;
   length = length_at(s + at, len - (size_t)at);
   if (length == 0) return luaL_error(L, "invalid UTF-8 code");

@@ -404,6 +404,31 @@ static void huge_returns_are_stopped(void **state) {
   ops->free(script);
 }
 
+/* What a for loop calls a script can call by itself, with anything. */
+static void iterators_are_called_with_anything(void **state) {
+  (void)state;
+  assert_ends(
+      "local step = ipairs({})\n"
+      "for _, value in ipairs { 'text', 7, true, json.null, string, step } do\n"
+      "  assert(not pcall(step, value, 0), tostring(value)) end\n"
+      "assert(not pcall(step) and not pcall(step, {}) and not pcall(step, {}, 'x'))\n"
+      "for _, at in ipairs { -1, -9, 2147483646, 2147483647, 2 ^ 53, 0.5 } do\n"
+      "  pcall(step, { 1 }, at) end\n"
+      "assert(select(2, step({ 'a', 'b' }, 1)) == 'b' and step({ 'a' }, 1) == nil)");
+  assert_ends(
+      "local code = utf8.codes('')\n"
+      "for _, at in ipairs { -1, 1, 2, 99, 2 ^ 53, -2 ^ 53 } do\n"
+      "  pcall(code, '\\xE2\\x82\\xAC', at) pcall(code, {}, at) end");
+}
+
+static void stepping_through_long_texts_is_stopped_in_time(void **state) {
+  (void)state;
+  assert_stopped(
+      "local code, text = utf8.codes(''), ('\\x80'):rep(1000000)\n"
+      "for i = 1, 1000 do code(text, 1) end",
+      INSTRUCTIONS);
+}
+
 static void the_files_own_code_is_limited_too(void **state) {
   mp_script *script;
   (void)state;
@@ -466,6 +491,8 @@ int main(void) {
     TEST(environments_are_the_calls_own),
     TEST(returned_tables_are_read_raw),
     TEST(huge_returns_are_stopped),
+    TEST(iterators_are_called_with_anything),
+    TEST(stepping_through_long_texts_is_stopped_in_time),
     TEST(the_files_own_code_is_limited_too),
     TEST(the_host_is_as_it_was),
   };
