@@ -27,6 +27,10 @@ local function check_text(value, where, empty)
   return true
 end
 
+local function check_filled(value, where)
+  return check_text(value, where)
+end
+
 -- Header fields: what they hold cannot have a control character.
 local function check_value(value, where)
   local ok, message = check_text(value, where)
@@ -76,7 +80,7 @@ function auth.check(value, where, context)
       if fields[key] == nil then
         return nil, ("%s: unknown key for the type %s%s"):format(place, value.type, suggest.near(key, suggest.keys(fields)))
       end
-      local ok, message = (FIELDS[key] or check_text)(value[key], place, context)
+      local ok, message = (FIELDS[key] or check_filled)(value[key], place, context)
       if not ok then return nil, message end
       result[key] = value[key]
     end

@@ -109,7 +109,7 @@ local function check_held(self, webhook_id)
   local webhook, message, code = json.answer(self._engine:webhook(webhook_id))
   if not webhook then return nil, message, code end
   if webhook.enabled then return true end
-  return nil, ("webhook %s is disabled: what it holds is sent when it is enabled"):format(webhook_id), "EINVAL"
+  return nil, ("webhook %s is disabled: what it holds is sent when it is enabled"):format(webhook_id), "EBUSY"
 end
 
 --- Sends the events of a time again to one webhook: the same bytes, the same webhook-id; what is not yet sent is not sent
@@ -122,7 +122,7 @@ end
 -- progress: called after each step
 ---@return { count: integer, next: string? }|nil result next: there may be more
 ---@return string? message
----@return string? code EINVAL, ENOENT
+---@return string? code EINVAL, ENOENT, EBUSY (with state "held": the webhook is disabled)
 function methods:replay(options)
   if type(options) ~= "table" then error("deliveries:replay: expected a table", 2) end
   local range, message = range_of(options)

@@ -225,6 +225,8 @@ describe("auth", function()
       ["webhook.auth.tokenUrl: "] = field(oauth("", { tokenUrl = "ftp://user:s3cr3t@a.example/" })),
       ["webhook.auth.tokenUrl: 169.254.169.254"] = field(oauth("", { tokenUrl = "http://169.254.169.254/token" })),
       ['webhook.auth.clientAuth: expected "basic" or "body", got'] = field(oauth("/token", { clientAuth = "x" })),
+      ["webhook.auth.clientId: expected 1 to 4096 bytes of UTF-8 without NUL, got 0 bytes"] = field(oauth("/token", { clientId = "" })),
+      ["webhook.auth.scope: expected 1 to 4096 bytes of UTF-8 without NUL, got 0 bytes"] = field(oauth("/token", { scope = "" })),
       ["webhook.headers['authorization']: is that of auth"] =
         field({ type = "bearer", token = "s3cr3t" }, { headers = { authorization = "x" } }),
       ["webhook.hubSignature.header: 'X-Key' is that of auth"] =

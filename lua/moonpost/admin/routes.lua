@@ -124,6 +124,7 @@ local function routes_of(config)
     body = json_body "Replay", answers = {
       [202] = { "How many are made again, and where to go on.", "ReplayAnswer" },
       [404] = { "There is no such webhook.", "Error" },
+      [409] = { "What is held was asked for, and the webhook is disabled: it goes when it is enabled.", "Error" },
     },
   }
   add {

@@ -95,16 +95,19 @@ local function auth_schema(null)
     table.insert(required, 1, "type")
     return object(properties, not null and required or { "type" }, { additionalProperties = false })
   end
-  local secret = { type = "string", minLength = 1, maxLength = 4096, pattern = UNMASKED .. "[!-~]+$" }
-  local word = { type = "string", minLength = 1, maxLength = 4096, pattern = "^[!-~]+$" }
+  local function text(pattern)
+    return { type = "string", minLength = 1, maxLength = 4096, pattern = pattern, description = "At most 4,096 bytes." }
+  end
+  local word, secret = text "^[^\\u0000]+$", text(UNMASKED .. "[^\\u0000]+$")
+  local value = text(UNMASKED .. "[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]+$")
   local name = { type = "string", maxLength = 255, pattern = "^(Authorization|X-[A-Za-z0-9-]*(Key|Token))$",
     description = "Any header name that moonpost does not set itself." }
   return { description = "What shows the receiver who sends; answers have its secrets masked.", anyOf = list {
-    form("bearer", { token = secret }, { "token" }),
-    form("basic", { username = { type = "string", minLength = 1, maxLength = 4096, pattern = "^[!-9;-~]+$" },
-      password = { type = "string", maxLength = 4096, pattern = UNMASKED .. "[!-~]*$" } }, { "username", "password" }),
-    form("header", { name = name, value = secret }, { "name", "value" }),
-    form("apiKey", { name = name, value = secret }, { "name", "value" }),
+    form("bearer", { token = value }, { "token" }),
+    form("basic", { username = text "^[^\\u0000:]+$",
+      password = { type = "string", maxLength = 4096, pattern = UNMASKED .. "[^\\u0000]*$" } }, { "username", "password" }),
+    form("header", { name = name, value = value }, { "name", "value" }),
+    form("apiKey", { name = name, value = value }, { "name", "value" }),
     form("oauth2", { tokenUrl = { type = "string", pattern = URL }, clientId = word, clientSecret = secret, scope = word,
       audience = word, clientAuth = enum { "basic", "body" } }, { "tokenUrl", "clientId", "clientSecret" }),
     { type = "null" },
