@@ -6,10 +6,12 @@ return {
   variants = function(bench)
     local seconds = bench:size(10, 1)
     local store = bench:folder()
+    local settle = bench:size(9, 1)
     local function engine_with(webhooks, name, length)
       return bench:worker(name, "idle", function()
         bench:empty(store)
-        return { webhooks = webhooks, url = "http://127.0.0.1:9/", seconds = length, store = store .. "/moonpost.db" }
+        return { webhooks = webhooks, url = "http://127.0.0.1:9/", settle = length > 1 and settle or 1.2, seconds = length,
+          store = store .. "/moonpost.db" }
       end)
     end
     local memory = {

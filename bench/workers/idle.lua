@@ -1,12 +1,12 @@
 -- An engine that has nothing to do, or none: what does it use in a while?
--- Task: { webhooks (nil: no engine), url, seconds } and what engine.open takes.
+-- Task: { webhooks (nil: no engine), url, settle, seconds } and what engine.open takes.
 local engine = require "bench.lib.engine"
 local proc = require "bench.lib.proc"
 
 local job = engine.job()
 local hooks = job.webhooks and engine.open(job)
 if hooks then engine.create_webhooks(hooks, job.url, job.webhooks) end
-engine.sleep(1.2) -- past its start, and the look around that it takes each second
+engine.sleep(job.settle or 0) -- past its start, and the looks around that follow its last write for seven seconds
 collectgarbage()
 
 local before = proc.switches()
