@@ -149,7 +149,9 @@ local function routes_of(config)
   add {
     method = "GET", path = "/admin/events", id = "listEvents", tag = "events", scope = "read", run = events.list,
     summary = "Events, newest first", parameters = {
-      parameter("query", "type", { type = "string", minLength = 1, maxLength = 255 }, "Only this type."),
+      parameter("query", "type", {
+        type = "string", minLength = 1, maxLength = 255, pattern = "^[A-Za-z0-9_.-]+$", examples = { "entry.create" },
+      }, "Only this type.", "^[%w_.-]+$"),
       parameter("query", "routing", { type = "string", enum = { "held" } }, "Only those of whose routing a script failed."),
       LIMIT, parameter("query", "before", EVENT_ID, "The next of the page before.", EVENT_MATCH),
     },
