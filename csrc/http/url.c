@@ -72,7 +72,11 @@ static const char *wrong_part(CURLU *parts, CURLUcode *code) {
     }
     /* What other letters and digits become depends on the process's locale, and on libcurl. */
     if (!reason) *code = curl_url_get(parts, CURLUPART_HOST, &host, 0);
-    if (!reason && *code == CURLUE_OK && !is_ascii(host)) reason = NOT_ASCII;
+    if (!reason && *code == CURLUE_OK) {
+      /* No name has an empty label (RFC 1035 section 2.3.1); rules could not be held against it. */
+      if (!is_ascii(host)) reason = NOT_ASCII;
+      if (strstr(host, "..")) reason = "its host has two dots in a row";
+    }
   }
   curl_free(scheme);
   curl_free(host);

@@ -57,6 +57,8 @@ static void test_refused(void **state) {
       {"http://user:pass@/", "it has no host"},
       {"http://h:0/", "its port is 0"},
       {"http://h:000/", "its port is 0"},
+      {"http://h../", "its host has two dots in a row"},
+      {"http://a..b:80/", "its host has two dots in a row"},
       {"http://h:65536/", "from 1 to 65535"},
       {"http://h:8x/", "from 1 to 65535"},
       {"http://h:-1/", "from 1 to 65535"},
