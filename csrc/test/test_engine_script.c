@@ -4,13 +4,10 @@
 
 static void a_filter_ends_a_delivery_unsent(void **state) {
   sink *s = start_sink(false);
-  mp_engine *e;
+  mp_engine *e = open_with_crm(s, "filter=no");
   int64_t id;
   (void)state;
 
-  write_script("crm", "filter=no");
-  e = open_with(scripted_settings(NULL));
-  add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   add_hook(e, "b", s->port, "");
   id = emit_article(e);
   settle(e);
@@ -19,19 +16,15 @@ static void a_filter_ends_a_delivery_unsent(void **state) {
   assert_has(shown(e, id, SECOND), "\"state\":\"delivered\"");
   assert_has_not(shown(e, id, SECOND), "\"scripts\"");
   assert_int_equal(atomic_load(&s->requests), 1);
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void what_passes_untouched_is_sent_byte_for_byte(void **state) {
   sink *s = start_sink(false);
-  mp_engine *e;
+  mp_engine *e = open_with_crm(s, "filter=yes");
   int64_t id;
   (void)state;
 
-  write_script("crm", "filter=yes");
-  e = open_with(scripted_settings(NULL));
-  add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   id = emit_article(e);
   settle(e);
   assert_has(shown(e, id, FIRST), "\"state\":\"delivered\"");
@@ -39,21 +32,17 @@ static void what_passes_untouched_is_sent_byte_for_byte(void **state) {
   assert_has(last_request(s), "\r\n\r\n{\"event\":\"entry.create\"}");
   assert_string_equal(payload_of(e, id, FIRST),
                       "{\"body\":\"{\\\"event\\\":\\\"entry.create\\\"}\"}");
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void a_transform_is_sanitized_again_and_adds_headers(void **state) {
   sink *s = start_sink(false);
-  mp_engine *e;
+  mp_engine *e = open_with_crm(s,
+                               "transform={\"event\":\"x\",\"entry\":{\"title\":1,\"secret\":2}}\n"
+                               "headers=[[\"X-Region\",\"eu\"]]");
   int64_t id;
   (void)state;
 
-  write_script("crm",
-               "transform={\"event\":\"x\",\"entry\":{\"title\":1,\"secret\":2}}\n"
-               "headers=[[\"X-Region\",\"eu\"]]");
-  e = open_with(scripted_settings(NULL));
-  add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   id = emit_article(e);
   settle(e);
   assert_has(last_request(s), "\r\n\r\n{\"event\":\"x\",\"entry\":{\"title\":1}}");
@@ -62,41 +51,32 @@ static void a_transform_is_sanitized_again_and_adds_headers(void **state) {
   assert_string_equal(payload_of(e, id, FIRST),
                       "{\"body\":\"{\\\"event\\\":\\\"x\\\",\\\"entry\\\":{\\\"title\\\":1}}\","
                       "\"headers\":[[\"X-Region\",\"eu\"]]}");
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void a_text_has_its_own_content_type(void **state) {
   sink *s = start_sink(false);
-  mp_engine *e;
+  mp_engine *e = open_with_crm(s, "text=text/csv a;b");
   (void)state;
 
-  write_script("crm", "text=text/csv a;b");
-  e = open_with(scripted_settings(NULL));
-  add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   emit_article(e);
   settle(e);
   assert_has(last_request(s), "\r\n\r\na;b");
   assert_has(last_request(s), "Content-Type: text/csv\r\n");
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void refuses(const char *source, const char *error) {
   sink *s = start_sink(false);
-  mp_engine *e;
+  mp_engine *e = open_with_crm(s, source);
   int64_t id;
 
-  write_script("crm", source);
-  e = open_with(scripted_settings(NULL));
-  add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   id = emit_article(e);
   settle(e);
   assert_has(shown(e, id, FIRST), "\"state\":\"held\"");
   assert_has(shown(e, id, FIRST), error);
   assert_int_equal(atomic_load(&s->requests), 0);
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void moonposts_own_headers_stay_its_own(void **state) {
@@ -148,8 +128,7 @@ static void a_global_script_routes(void **state) {
   assert_int_equal(atomic_load(&s->requests), 2);
   assert_has(last_request(s), "POST /a HTTP");
   assert_int_equal(stat(e, "routing"), 0);
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static int count_of(const char *text, const char *part) {
@@ -175,8 +154,7 @@ static void a_retry_and_a_resend_send_the_stored_bytes(void **state) {
   e = open_with(conf);
   add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   id = emit_article(e);
-  for (int i = 0; i < 1000 && atomic_load(&s->requests) < 2; i++)
-    usleep(10000);
+  wait_for_requests(s, 2);
   settle(e);
   assert_int_equal(atomic_load(&s->requests), 2);
   snprintf(first, sizeof first, "%.24s", strstr(shown(e, id, FIRST), "\"scripts\":"));
@@ -199,8 +177,7 @@ static void a_retry_and_a_resend_send_the_stored_bytes(void **state) {
   assert_int_equal(count_of(out.data, first), 3);
   assert_int_equal(count_of(out.data, "\"scripts\":\"crm@"), 4);
   mp_buf_free(&out);
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void global_scripts_come_first(void **state) {
@@ -215,8 +192,7 @@ static void global_scripts_come_first(void **state) {
   emit_article(e);
   settle(e);
   assert_has(last_request(s), "{\"entry\":{\"title\":\"redacted\"}}");
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 int main(void) {

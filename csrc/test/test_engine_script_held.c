@@ -4,13 +4,10 @@
 
 static void what_a_script_fails_of_is_held_until_a_new_version(void **state) {
   sink *s = start_sink(false);
-  mp_engine *e;
+  mp_engine *e = open_with_crm(s, "filter=error");
   int64_t id;
   (void)state;
 
-  write_script("crm", "filter=error");
-  e = open_with(scripted_settings(NULL));
-  add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   id = emit_article(e);
   settle(e);
   assert_has(shown(e, id, FIRST), "\"state\":\"held\"");
@@ -22,23 +19,18 @@ static void what_a_script_fails_of_is_held_until_a_new_version(void **state) {
   assert_has(shown(e, id, FIRST), "\"state\":\"held\"");
   write_script("crm", "filter=yes");
   assert_has(scripts_of(e, true), "\"loaded\":[\"crm\"]");
-  for (int i = 0; i < 1000 && atomic_load(&s->requests) == 0; i++)
-    usleep(10000);
+  wait_for_requests(s, 1);
   settle(e);
   assert_has(shown(e, id, FIRST), "\"state\":\"delivered\"");
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void a_broken_version_leaves_the_last_good_one(void **state) {
   sink *s = start_sink(false);
-  mp_engine *e;
+  mp_engine *e = open_with_crm(s, "filter=yes");
   int64_t id;
   (void)state;
 
-  write_script("crm", "filter=yes");
-  e = open_with(scripted_settings(NULL));
-  add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   emit_article(e);
   settle(e);
   write_script("crm", "broken");
@@ -47,19 +39,15 @@ static void a_broken_version_leaves_the_last_good_one(void **state) {
   id = emit_article(e);
   settle(e);
   assert_has(shown(e, id, FIRST), "\"state\":\"delivered\"");
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void twenty_failures_in_a_row_pause_a_script(void **state) {
   sink *s = start_sink(false);
-  mp_engine *e;
+  mp_engine *e = open_with_crm(s, "filter=error");
   mp_buf out;
   (void)state;
 
-  write_script("crm", "filter=error");
-  e = open_with(scripted_settings(NULL));
-  add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   atomic_store(&runs, 0);
   for (int i = 0; i < 25; i++)
     emit_article(e);
@@ -75,12 +63,10 @@ static void twenty_failures_in_a_row_pause_a_script(void **state) {
   mp_buf_free(&out);
   write_script("crm", "filter=yes");
   scripts_of(e, true);
-  for (int i = 0; i < 1000 && atomic_load(&s->requests) < 25; i++)
-    usleep(10000);
+  wait_for_requests(s, 25);
   settle(e);
   assert_int_equal(stat(e, "delivered"), 25);
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void a_routing_that_fails_is_held(void **state) {
@@ -102,13 +88,11 @@ static void a_routing_that_fails_is_held(void **state) {
   assert_int_equal(stat(e, "routing_held"), 2);
   write_script("routing", "route=[\"a\"]");
   scripts_of(e, true);
-  for (int i = 0; i < 1000 && atomic_load(&s->requests) < 2; i++)
-    usleep(10000);
+  wait_for_requests(s, 2);
   settle(e);
   assert_int_equal(stat(e, "routing_held"), 0);
   assert_int_equal(atomic_load(&s->requests), 2);
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void without_scripts_what_waits_goes_by_subscription(void **state) {
@@ -127,8 +111,7 @@ static void without_scripts_what_waits_goes_by_subscription(void **state) {
   e = open_with(plain);
   settle(e);
   assert_int_equal(atomic_load(&s->requests), 1);
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void a_script_that_is_missing_at_start_is_an_error(void **state) {
@@ -154,8 +137,7 @@ static void a_webhooks_script_that_is_missing_holds(void **state) {
   settle(e);
   assert_has(shown(e, id, FIRST), "\"state\":\"held\"");
   assert_has(shown(e, id, FIRST), "none.lua: no such file");
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 static void scripts_are_those_that_something_names(void **state) {
@@ -205,14 +187,11 @@ static void a_webhook_names_a_script_that_is_there(void **state) {
 static void without_scripts_what_names_one_is_held(void **state) {
   sink *s = start_sink(false);
   mp_error err = {0};
-  mp_engine *e;
+  mp_engine *e = open_with_crm(s, "filter=yes");
   mp_buf out;
   int64_t id;
   (void)state;
 
-  write_script("crm", "filter=yes");
-  e = open_with(scripted_settings(NULL));
-  add_hook(e, "a", s->port, ",\"script\":\"crm\"");
   mp_engine_close(e, 5000, NULL);
   e = open_with(settings("plain", 5000));
   id = emit_article(e);
@@ -232,8 +211,7 @@ static void without_scripts_what_names_one_is_held(void **state) {
   e = open_with(scripted_settings(NULL)); /* there again: it goes on */
   settle(e);
   assert_has(shown(e, id, FIRST), "\"state\":\"delivered\"");
-  mp_engine_close(e, 5000, NULL);
-  stop_sink(s);
+  close_both(e, s);
 }
 
 int main(void) {
