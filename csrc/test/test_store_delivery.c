@@ -276,6 +276,14 @@ static const mp_attempt failed = {.at_ms = 33,
 static const mp_attempt unreachable = {
     .at_ms = 55, .duration_us = 66, .error_class = "dns", .error = "no such host"};
 
+/* A webhook, and the delivery of event 1 to it under the lease. */
+static int64_t add_leased(fixture *f, int64_t lease) {
+  int64_t hook = add_webhook(f, true);
+  add_event(f, 1);
+  add_delivery(f, 1, hook, MP_LEASED, 5, lease);
+  return hook;
+}
+
 static void refuse_delivery(fixture *f, int64_t event, int64_t webhook, mp_delivery_state state) {
   mp_new_delivery d = {.event_id = event, .webhook_id = webhook, .state = state, .due_ms = 5};
   must_fail(f, MP_EINVAL, mp_store_delivery_insert(f->store, &d, &f->err));
@@ -315,9 +323,7 @@ static void finish_stores_the_attempt_and_the_state(void **state) {
   seen s;
 
   begin(f);
-  hook = add_webhook(f, true);
-  add_event(f, 1);
-  add_delivery(f, 1, hook, MP_LEASED, 5, lease);
+  hook = add_leased(f, lease);
   commit(f);
   s = look(f, 1, hook);
   assert_int_equal(s.row.attempts, 0);
@@ -362,10 +368,8 @@ static void finish_is_fenced_by_the_lease(void **state) {
   int64_t hook, lease = MP_LEASE(3, 1);
 
   begin(f);
-  hook = add_webhook(f, true);
-  add_event(f, 1);
+  hook = add_leased(f, lease);
   add_event(f, 2);
-  add_delivery(f, 1, hook, MP_LEASED, 5, lease);
   assert_false(finish(f, 1, hook, lease + 1, MP_DELIVERED, 0, &ok));
   assert_false(finish(f, 2, hook, lease, MP_DELIVERED, 0, &ok));
   assert_int_equal(state_of(f, 1, hook), MP_LEASED);
@@ -427,9 +431,7 @@ static void resend_starts_anew_and_keeps_history(void **state) {
   seen s;
 
   begin(f);
-  hook = add_webhook(f, true);
-  add_event(f, 1);
-  add_delivery(f, 1, hook, MP_LEASED, 5, lease);
+  hook = add_leased(f, lease);
   must_fail(f, MP_EBUSY, mp_store_resend(f->store, 1, hook, false, 60, &f->err));
   assert_true(finish(f, 1, hook, lease, MP_DELIVERED, 0, &ok));
   must(f, mp_store_resend(f->store, 1, hook, false, 60, &f->err));
