@@ -19,8 +19,9 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "engine/engine.h"
 #include "engine/log.h"
+#include "test/engine_common.h"
+#include "test/temp_folder.h"
 
 /* ---- a receiver ----------------------------------------------------------------------------- */
 
@@ -120,51 +121,19 @@ static inline void stop_sink(sink *s) {
 
 /* ---- an engine ------------------------------------------------------------------------------ */
 
-static char folder[64];
-
-static inline int make_folder(void **state) {
-  (void)state;
-  strcpy(folder, "/tmp/moonpost-test.XXXXXX");
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static inline int remove_folder(void **state) {
-  char command[128];
-  (void)state;
-  snprintf(command, sizeof command, "rm -rf %s", folder);
-  return system(command);
-}
-
 static inline mp_settings *settings(const char *fingerprint, int64_t timeout_ms) {
-  mp_settings *s = calloc(1, sizeof *s);
+  mp_settings *s;
   char store[128];
 
-  assert_non_null(s);
   snprintf(store, sizeof store, "%s/engine.db", folder);
-  s->store = strdup(store);
-  strcat(store, ".key");
-  s->key_file = strdup(store);
-  s->fingerprint = strdup(fingerprint);
-  s->events = calloc(2, sizeof *s->events);
-  s->events[0] = strdup("entry.create");
-  s->events[1] = strdup("entry.update");
-  s->event_count = 2;
-  mp_headers_init(&s->default_headers);
-  s->retry_ms = calloc(1, sizeof *s->retry_ms);
+  s = common_settings(store, fingerprint);
+  s->retry_ms = sure(calloc(1, sizeof *s->retry_ms));
   s->retry_ms[0] = 3600000;
   s->retry_count = 1;
-  assert_int_equal(mp_netguard_new(&s->guard, NULL), MP_OK);
-  assert_int_equal(mp_netguard_add(s->guard, MP_NETGUARD_ALLOW, "127.0.0.0/8", NULL), MP_OK);
   s->timeout_ms = timeout_ms;
   s->connect_timeout_ms = 1000;
   s->concurrency = 8;
   s->max_concurrency = 32;
-  s->user_agent = strdup("test");
-  s->inbox_count = 1000;
-  s->inbox_bytes = 1 << 20;
-  s->emit_timeout_ms = 30000;
-  s->keep_delivered_ms = s->keep_dead_ms = (int64_t)7 * 24 * 60 * 60 * 1000;
-  s->probe_ms = 30000;
   return s;
 }
 
@@ -213,18 +182,12 @@ static inline mp_code emit(mp_engine *e, const char *type, bool wait, const char
 
 /* The number after "name": in the engine's stats. */
 static inline long long stat(mp_engine *e, const char *name) {
-  char pattern[64];
-  const char *at;
   long long value;
   mp_buf out;
 
   mp_buf_init(&out, MP_BUF_NO_LIMIT);
   assert_int_equal(mp_engine_stats(e, true, &out, NULL), MP_OK);
-  mp_buf_add_char(&out, '\0');
-  snprintf(pattern, sizeof pattern, "\"%s\":", name);
-  at = strstr(out.data, pattern);
-  assert_non_null(at);
-  value = strtoll(at + strlen(pattern), NULL, 10);
+  value = number_in(&out, name);
   mp_buf_free(&out);
   return value;
 }

@@ -9,9 +9,10 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "engine/engine.h"
 #include "engine/log.h"
+#include "test/engine_common.h"
 #include "test/sink.h"
+#include "test/temp_folder.h"
 
 #define RUN_EMITS   256
 #define RUN_LIMIT_S 60
@@ -37,49 +38,23 @@ typedef struct run {
 
 /* ---- an engine ------------------------------------------------------------------------------ */
 
-static char *run_copy(const char *s) {
-  char *copy = strdup(s);
-  CHECK(copy, "out of memory");
-  return copy;
-}
-
 static mp_settings *run_settings(const run *r) {
-  mp_settings *s = calloc(1, sizeof *s);
+  mp_settings *s = common_settings(r->path, "same");
   char text[256];
 
-  CHECK(s, "out of memory");
-  s->store = run_copy(r->path);
-  snprintf(text, sizeof text, "%s.key", r->path);
-  s->key_file = run_copy(text);
-  s->fingerprint = run_copy("same");
-  s->events = calloc(2, sizeof *s->events);
-  s->endpoints = calloc(1, sizeof *s->endpoints);
-  s->retry_ms = calloc(60, sizeof *s->retry_ms);
-  CHECK(s->events && s->endpoints && s->retry_ms, "out of memory");
-  s->events[s->event_count++] = run_copy("entry.create");
-  s->events[s->event_count++] = run_copy("entry.update");
-  mp_headers_init(&s->default_headers);
   CHECK(mp_headers_set(&s->default_headers, "X-Default", "d", NULL) == MP_OK, "out of memory");
   snprintf(text, sizeof text, "{\"url\":\"http://127.0.0.1:%d/c\",\"events\":[\"*\"]}",
            r->sink->port);
-  s->endpoint_count = 1;
-  s->endpoints[0] =
-      (mp_endpoint){.name = run_copy("config"), .definition = run_copy(text), .enabled = true};
+  s->endpoints = sure(calloc(1, sizeof *s->endpoints));
+  s->endpoints[s->endpoint_count++] =
+      (mp_endpoint){.name = copy_text("config"), .definition = copy_text(text), .enabled = true};
+  s->retry_ms = sure(calloc(60, sizeof *s->retry_ms));
   for (s->retry_count = 0; s->retry_count < 60; s->retry_count++)
     s->retry_ms[s->retry_count] = 20;
-  CHECK(mp_netguard_new(&s->guard, NULL) == MP_OK &&
-            mp_netguard_add(s->guard, MP_NETGUARD_ALLOW, "127.0.0.0/8", NULL) == MP_OK,
-        "out of memory");
   s->timeout_ms = 20000;
   s->connect_timeout_ms = 20000;
   s->concurrency = 4;
   s->max_concurrency = 16;
-  s->user_agent = run_copy("test");
-  s->inbox_count = 1000;
-  s->inbox_bytes = 1 << 20;
-  s->emit_timeout_ms = 30000;
-  s->keep_delivered_ms = s->keep_dead_ms = (int64_t)7 * 24 * 60 * 60 * 1000;
-  s->probe_ms = 30000;
   if (getenv("MOONPOST_FAULT_LOG")) s->log = mp_logger_new(MP_LOG_DEBUG, false);
   return s;
 }
@@ -117,10 +92,18 @@ static void run_close(run *r) {
   r->engine = NULL;
 }
 
-static void run_remove_store(const run *r) {
+/* A run on a store of this process's own in the test's folder. */
+static void run_begin(run *r, sink *receiver, bool (*allowed)(mp_code code)) {
+  *r = (run){.sink = receiver, .allowed = allowed};
+  snprintf(r->path, sizeof r->path, "%s/%d.db", folder, (int)getpid());
+  sink_start(receiver);
+}
+
+static void run_end(run *r) {
   static const char *const ends[] = {"", "-wal", "-shm", "-journal", "-reserve", ".key"};
   char name[200];
 
+  sink_stop(r->sink);
   for (int i = 0; i < 6; i++) {
     snprintf(name, sizeof name, "%s%s", r->path, ends[i]);
     unlink(name);
@@ -301,19 +284,13 @@ static void run_resend(run *r, int64_t event, int64_t webhook) {
 
 /* The number after "name": in the engine's stats. */
 static long long run_stat(run *r, const char *name) {
-  char pattern[64];
-  const char *at;
   long long value;
   mp_error err = {0};
   mp_buf out;
 
   mp_buf_init(&out, MP_BUF_NO_LIMIT);
   CHECK(mp_engine_stats(r->engine, true, &out, &err) == MP_OK, "stats: %s", err.message);
-  mp_buf_add_char(&out, '\0');
-  snprintf(pattern, sizeof pattern, "\"%s\":", name);
-  at = strstr(out.data, pattern);
-  CHECK(at, "stats have no %s", name);
-  value = strtoll(at + strlen(pattern), NULL, 10);
+  value = number_in(&out, name);
   mp_buf_free(&out);
   return value;
 }

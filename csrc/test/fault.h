@@ -8,10 +8,13 @@
 #define MP_TEST_FAULT_H
 
 #include <errno.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +22,9 @@
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* cmocka.h needs those above it. */
+#include <cmocka.h>
 
 /* ---- the switch ----------------------------------------------------------------------------- */
 
@@ -167,9 +173,10 @@ static inline const char *fault_count_calls(const fault_sweep *s, fault_sums *su
   return fault_status(child);
 }
 
-/* Does the work in a process of its own: NULL when all was well, else what went wrong. */
-static inline const char *fault_alone(const char *name, void (*work)(void)) {
+/* Does the work in a process of its own; the test fails when that does. */
+static inline void fault_alone(const char *name, void (*work)(void)) {
   pid_t child = fault_fork();
+  const char *why;
 
   if (child == 0) {
     snprintf(fault_place, sizeof fault_place, "%s", name);
@@ -177,13 +184,13 @@ static inline const char *fault_alone(const char *name, void (*work)(void)) {
     work();
     exit(0);
   }
-  return fault_status(child);
+  if ((why = fault_status(child)) != NULL) fail_msg("it %s", why);
 }
 
 /* Moves the fault through all calls. MOONPOST_FAULT=n makes the one run with the fault at n,
- * MOONPOST_FAULT_MOST=n so many runs. NULL when all was well, else what went wrong; a run has said
- * more on standard error. */
-static inline const char *fault_sweep_all(const fault_sweep *s) {
+ * MOONPOST_FAULT_MOST=n so many runs. The test fails when a run does, which has said why on
+ * standard error. */
+static inline void fault_sweep_all(const fault_sweep *s) {
   fault_sums *sums =
       mmap(NULL, sizeof *sums, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   const char *only = getenv("MOONPOST_FAULT"), *most = getenv("MOONPOST_FAULT_MOST");
@@ -192,7 +199,7 @@ static inline const char *fault_sweep_all(const fault_sweep *s) {
   long calls, step, from = 0;
   unsigned random = 0;
 
-  if (sums == MAP_FAILED) return "there is no memory for the sweep";
+  if (sums == MAP_FAILED) fail_msg("there is no memory for the sweep");
   if ((why = fault_count_calls(s, sums)) != NULL) goto out;
   calls = atomic_load(&sums->calls);
   step = calls / (most ? atol(most) : s->most) + 1;
@@ -214,7 +221,7 @@ static inline const char *fault_sweep_all(const fault_sweep *s) {
           (long)atomic_load(&sums->hit), calls, s->count, step, from);
 out:
   munmap(sums, sizeof *sums);
-  return why;
+  if (why) fail_msg("a run %s", why);
 }
 
 #endif

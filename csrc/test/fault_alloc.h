@@ -1,16 +1,15 @@
 /* Allocations that fail on demand. Our own code's are caught by the linker (--wrap, see
- * CMakeLists.txt: for the test programs that include this), SQLite's and libcurl's by what they
- * offer for it. So it works under the sanitizers, whose allocator stays in place. */
+ * CMakeLists.txt: for the test programs that include this), libcurl's and SQLite's (fault_sqlite.h)
+ * by what they offer for it. So it works under the sanitizers, whose allocator stays in place. */
 #ifndef MP_TEST_FAULT_ALLOC_H
 #define MP_TEST_FAULT_ALLOC_H
 
 #include <curl/curl.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "test/fault.h"
+#include "test/fault_sqlite.h"
 
 /* ---- ours ----------------------------------------------------------------------------------- */
 
@@ -109,29 +108,6 @@ __attribute__((visibility("default"))) int socketpair(int domain, int type, int 
                                                       int fds[2]) {
   if (fault_now(FAULT_FILES)) return -1;
   return (int)syscall(SYS_socketpair, domain, type, protocol, fds);
-}
-
-/* ---- SQLite's ------------------------------------------------------------------------------- */
-
-static sqlite3_mem_methods fault_sqlite;
-
-static void *fault_sqlite_malloc(int n) {
-  return fault_now(FAULT_SQLITE) ? NULL : fault_sqlite.xMalloc(n);
-}
-
-static void *fault_sqlite_realloc(void *old, int n) {
-  return fault_now(FAULT_SQLITE) ? NULL : fault_sqlite.xRealloc(old, n);
-}
-
-/* Before anything else is done with SQLite. */
-static bool fault_alloc_init(void) {
-  sqlite3_mem_methods faulty;
-
-  if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &fault_sqlite) != SQLITE_OK) return false;
-  faulty = fault_sqlite;
-  faulty.xMalloc = fault_sqlite_malloc;
-  faulty.xRealloc = fault_sqlite_realloc;
-  return sqlite3_config(SQLITE_CONFIG_MALLOC, &faulty) == SQLITE_OK;
 }
 
 #endif

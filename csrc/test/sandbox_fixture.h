@@ -17,26 +17,13 @@
 #include <cmocka.h>
 
 #include "script/script.h"
+#include "test/temp_folder.h"
 
 static const mp_script_ops *const ops = &mp_script_lua_ops;
-static char folder[64];
 static char logged[8192]; /* lines, each "level text\n" */
 static mp_script_use use; /* of the last call */
 static mp_error error;    /* of the last call that failed */
 static mp_script_limits limits = {.time_us = 5000000, .instructions = 10000000, .memory = 16 << 20};
-
-static inline int make_folder(void **state) {
-  (void)state;
-  snprintf(folder, sizeof folder, "/tmp/mp-sandbox-XXXXXX");
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static inline int remove_folder(void **state) {
-  char command[128];
-  (void)state;
-  snprintf(command, sizeof command, "rm -rf '%s'", folder);
-  return system(command);
-}
 
 /* name: "crm", "lib/text" */
 static inline void write_file(const char *name, const char *text, size_t len) {

@@ -1,48 +1,10 @@
 /* The engine while its store is out of order for longer: a full disk, a lock that another program
  * holds, pages that come back damaged, and a crash right after a failure. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "test/engine_run.h"
 #include "test/fault_disk.h"
 
-static char folder[64];
-
-static int make_folder(void **state) {
-  (void)state;
-  strcpy(folder, "/tmp/moonpost-test.XXXXXX");
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-  char command[128];
-  (void)state;
-  snprintf(command, sizeof command, "rm -rf %s", folder);
-  return system(command);
-}
-
 static sink receiver;
 static run r;
-
-static void begin(bool (*allowed)(mp_code code)) {
-  r = (run){.sink = &receiver, .allowed = allowed};
-  snprintf(r.path, sizeof r.path, "%s/%d.db", folder, (int)getpid());
-  sink_start(&receiver);
-}
-
-static void end(void) {
-  sink_stop(&receiver);
-  run_remove_store(&r);
-}
-
-static void alone(const char *name, void (*work)(void)) {
-  const char *why = fault_alone(name, work);
-  if (why) fail_msg("it %s", why);
-}
 
 static bool is_full(mp_code code) {
   return code == MP_ENOSPC;
@@ -86,7 +48,7 @@ static void emit_refused(void) {
 }
 
 static void write_nothing(void) {
-  begin(is_full);
+  run_begin(&r, &receiver, is_full);
   run_open(&r);
   fill_lane();
   fault_arm(FAULT_WRITE | FAULT_TRUNCATE, ENOSPC, 0, 1L << 40);
@@ -98,12 +60,12 @@ static void write_nothing(void) {
   atomic_store(&receiver.status, 200);
   CHECK(run_emit(&r, 1, true, NULL, NULL)->code == MP_OK, "emit, with room again");
   run_check(&r);
-  end();
+  run_end(&r);
 }
 
 static void emits_on_a_full_disk_are_refused_and_go_on_when_there_is_room(void **state) {
   (void)state;
-  alone("a full disk", write_nothing);
+  fault_alone("a full disk", write_nothing);
 }
 
 /* As on a full disk of a store in use: its files do not grow, but there is room in the -wal file
@@ -111,7 +73,7 @@ static void emits_on_a_full_disk_are_refused_and_go_on_when_there_is_room(void *
 static void deliver(void) {
   sqlite3 *db = NULL;
 
-  begin(is_full);
+  run_begin(&r, &receiver, is_full);
   run_open(&r);
   for (int i = 0; i < 40; i++)
     CHECK(run_emit(&r, 3, true, NULL, NULL)->code == MP_OK, "emit");
@@ -134,12 +96,12 @@ static void deliver(void) {
   atomic_store(&fault_disk_full, false);
   atomic_store(&fault_outside, false);
   run_check(&r);
-  end();
+  run_end(&r);
 }
 
 static void what_was_accepted_before_the_disk_was_full_is_delivered(void **state) {
   (void)state;
-  alone("deliveries on a full disk", deliver);
+  fault_alone("deliveries on a full disk", deliver);
 }
 
 /* Nothing is written until after close: what nobody waited for is lost, and only that. */
@@ -147,7 +109,7 @@ static void close_full(void) {
   mp_error err = {0};
   told *t;
 
-  begin(is_full);
+  run_begin(&r, &receiver, is_full);
   run_open(&r);
   fill_lane();
   fault_arm(FAULT_WRITE | FAULT_TRUNCATE, ENOSPC, 0, 1L << 40);
@@ -159,12 +121,12 @@ static void close_full(void) {
   t->code = MP_ETIMEDOUT; /* it may be there or not */
   atomic_store(&receiver.status, 200);
   run_check(&r);
-  end();
+  run_end(&r);
 }
 
 static void close_on_a_full_disk_is_bounded_and_loses_nothing_that_was_committed(void **state) {
   (void)state;
-  alone("close on a full disk", close_full);
+  fault_alone("close on a full disk", close_full);
 }
 
 /* ---- a crash after a failure ---------------------------------------------------------------- */
@@ -187,7 +149,7 @@ static void crash(void) {
   int64_t refused;
   int stored = 0;
 
-  begin(is_io);
+  run_begin(&r, &receiver, is_io);
   run_open(&r);
   run_emit(&r, 1, true, NULL, NULL);
   run_wait_delivered(&r);
@@ -205,12 +167,12 @@ static void crash(void) {
   stored = run_stored(&r, refused);
   run_close(&r);
   CHECK(!stored, "an emit was refused, and is there after a crash");
-  end();
+  run_end(&r);
 }
 
 static void what_was_refused_is_not_there_after_a_crash(void **state) {
   (void)state;
-  alone("a crash", crash);
+  fault_alone("a crash", crash);
 }
 
 /* ---- a store that another program holds ----------------------------------------------------- */
@@ -223,7 +185,7 @@ static void hold(void) {
   sqlite3 *db = NULL;
   const told *t;
 
-  begin(is_busy);
+  run_begin(&r, &receiver, is_busy);
   run_open(&r);
   fill_lane();
   other(&db, "BEGIN IMMEDIATE");
@@ -237,19 +199,19 @@ static void hold(void) {
   UNTIL(run_emit(&r, 1, true, NULL, NULL)->code == MP_OK);
   atomic_store(&fault_outside, false);
   run_check(&r);
-  end();
+  run_end(&r);
 }
 
 static void a_store_that_another_program_holds_is_ebusy(void **state) {
   (void)state;
-  alone("a locked store", hold);
+  fault_alone("a locked store", hold);
 }
 
 /* ---- damaged pages -------------------------------------------------------------------------- */
 
 /* A store with something of everything in it, made once. */
 static void make_store(void) {
-  begin(is_io);
+  run_begin(&r, &receiver, is_io);
   snprintf(r.path, sizeof r.path, "%s/whole.db", folder);
   run_work(&r);
   atomic_store(&receiver.status, 0);
@@ -265,7 +227,7 @@ static void damaged(const fault_sweep *s, long first) {
   sqlite3 *db = NULL;
   mp_error err = {0};
 
-  begin(NULL);
+  run_begin(&r, &receiver, NULL);
   atomic_store(&receiver.lenient, true);
   snprintf(command, sizeof command, "cp %s/whole.db '%s'", folder, r.path);
   CHECK(system(command) == 0, "%s", command);
@@ -281,17 +243,16 @@ static void damaged(const fault_sweep *s, long first) {
       run_call(&r, (run_read)call, r.a, r.told[0].ids[0]);
     mp_engine_close(r.engine, 0, &err);
   }
-  end();
+  run_end(&r);
 }
 
 static void a_damaged_page_crashes_nothing(void **state) {
   fault_sweep s = {
       .name = "damaged reads", .kinds = FAULT_FLIP, .count = 1, .most = 200, .work = damaged};
-  const char *why;
   (void)state;
 
-  alone("a whole store", make_store);
-  if ((why = fault_sweep_all(&s)) != NULL) fail_msg("a run %s", why);
+  fault_alone("a whole store", make_store);
+  fault_sweep_all(&s);
 }
 
 int main(void) {

@@ -1,16 +1,11 @@
 /* Under load one commit does for many events: what nobody waits for is gathered for a moment. */
 #include "engine_fixture.h"
+#include "fast_disk.h" /* but for the gathering there would be many commits a burst */
 
 #define EVENTS    8000
 #define BURST     5
 #define WINDOW_MS 3
 #define FULL      256
-
-/* The disk is fast: but for the gathering there would be many commits a burst. */
-__attribute__((visibility("default"))) int fdatasync(int fd) {
-  (void)fd;
-  return 0;
-}
 
 /* A host that emits some at a time, and waits for the last alone. */
 static void emit_in_bursts(mp_engine *e) {

@@ -1,12 +1,5 @@
 /* The sanitizer with failing allocations: what it writes is whole, or it says that there was no
  * memory. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "fault_alloc.h"
 #include "payload/sanitize.h"
 #include "sanitize_fixture.h"
@@ -55,6 +48,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nothing_is_left_out_for_want_of_memory),
   };
-  if (!fault_alloc_init()) return 1;
+  if (!fault_sqlite_init()) return 1;
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

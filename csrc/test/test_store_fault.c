@@ -1,65 +1,11 @@
 /* The store when the system fails it: a full disk, a broken one, no memory. Whatever fails, and
  * wherever: the error has the right code, nothing is half there, what was committed stays, and the
- * same open store works again as soon as the fault is gone.
- *
- * Faults are put under SQLite: into its system calls (sqlite3_vfs.xSetSystemCall) and its
- * allocator. */
-#include <errno.h>
-#include <signal.h>
-#include <sqlite3.h>
+ * same open store works again as soon as the fault is gone. */
 #include <sys/resource.h>
 
+#include "test/fault_disk.h"
+#include "test/fault_sqlite.h"
 #include "test/store_fixture.h"
-
-/* ---- faults --------------------------------------------------------------------------------- */
-
-static long fault_after = -1; /* calls until the fault; -1: none */
-static bool fault_hit;
-static int fault_errno;
-
-static bool faulty(void) {
-  if (fault_after < 0) return false;
-  if (fault_after > 0) {
-    fault_after--;
-    return false;
-  }
-  fault_hit = true;
-  errno = fault_errno;
-  return true;
-}
-
-static ssize_t faulty_write(int fd, const void *bytes, size_t n) {
-  return faulty() ? -1 : write(fd, bytes, n);
-}
-
-static ssize_t faulty_pwrite(int fd, const void *bytes, size_t n, off_t at) {
-  return faulty() ? -1 : pwrite(fd, bytes, n, at);
-}
-
-/* SQLite has no handle on this one: it stands before the C library's. */
-static bool sync_fails;
-
-__attribute__((visibility("default"))) int fdatasync(int fd) {
-  return sync_fails && faulty() ? -1 : fsync(fd);
-}
-
-/* NULL gives SQLite's own call back. */
-static void replace(const char *name, void (*call)(void)) {
-  sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
-  vfs->xSetSystemCall(vfs, name, call);
-}
-
-static sqlite3_mem_methods memory;
-
-static void *faulty_malloc(int n) {
-  if (fault_errno == ENOMEM && faulty()) return NULL;
-  return memory.xMalloc(n);
-}
-
-static void *faulty_realloc(void *p, int n) {
-  if (fault_errno == ENOMEM && faulty()) return NULL;
-  return memory.xRealloc(p, n);
-}
 
 /* ---- what is done under faults, and what must hold afterwards ------------------------------- */
 
@@ -128,8 +74,10 @@ static void check_groups(fixture *f, int64_t hook, int committed) {
   sqlite3_close(db);
 }
 
-/* One run with the fault after n calls. False when the run ended before the fault came. */
-static bool run(fixture *f, long n, int error, mp_code expected) {
+#define EVER_AFTER (1L << 40)
+
+/* One run in which the calls fail from the n-th on. False when it ended before that. */
+static bool run(fixture *f, int kinds, long n, int error, mp_code expected) {
   mp_webhook_row row = {.name = "hook", .definition = "{}", .enabled = true};
   int committed = 0, g = 0;
   mp_code code = MP_OK;
@@ -142,14 +90,12 @@ static bool run(fixture *f, long n, int error, mp_code expected) {
   must(f, mp_store_webhook_insert(f->store, &row, &f->err));
   commit(f);
 
-  fault_hit = false;
-  fault_errno = error;
-  fault_after = n;
+  fault_arm(kinds, error, n, EVER_AFTER);
   for (g = 0; g < GROUPS && code == MP_OK; g++) {
     code = write_group(f, row.id, g);
     if (code == MP_OK) committed++;
   }
-  fault_after = -1;
+  fault_end();
   if (code != MP_OK) {
     if (code != expected) fail_msg("after %ld: %s", n, f->err.message);
     assert_non_null(strstr(f->err.message, f->path));
@@ -165,51 +111,42 @@ static bool run(fixture *f, long n, int error, mp_code expected) {
   check_groups(f, row.id, GROUPS);
   mp_store_close(f->store);
   f->store = NULL;
-  return fault_hit;
+  return atomic_load(&fault_hits) > 0;
 }
 
-static int fault_at_each_call(fixture *f, int error, mp_code expected) {
+static int fault_at_each_call(fixture *f, int kinds, int error, mp_code expected) {
   int runs = 0;
-  for (long n = 0; run(f, n, error, expected); n += 1 + n / 16)
+  for (long n = 0; run(f, kinds, n, error, expected); n += 1 + n / 16)
     runs++;
   return runs;
 }
 
 static void a_full_disk_is_enospc(void **state) {
-  replace("write", (void (*)(void))faulty_write);
-  replace("pwrite", (void (*)(void))faulty_pwrite);
-  replace("pwrite64", (void (*)(void))faulty_pwrite);
-  assert_true(fault_at_each_call(*state, ENOSPC, MP_ENOSPC) > 10);
-  assert_true(fault_at_each_call(*state, EDQUOT, MP_ENOSPC) > 10);
+  assert_true(fault_at_each_call(*state, FAULT_WRITE, ENOSPC, MP_ENOSPC) > 10);
+  assert_true(fault_at_each_call(*state, FAULT_WRITE, EDQUOT, MP_ENOSPC) > 10);
 }
 
 static void a_broken_disk_is_eio(void **state) {
-  replace("write", (void (*)(void))faulty_write);
-  replace("pwrite", (void (*)(void))faulty_pwrite);
-  replace("pwrite64", (void (*)(void))faulty_pwrite);
-  assert_true(fault_at_each_call(*state, EIO, MP_EIO) > 10);
+  assert_true(fault_at_each_call(*state, FAULT_WRITE, EIO, MP_EIO) > 10);
 }
 
 static void a_failed_sync_is_eio(void **state) {
-  sync_fails = true;
-  assert_true(fault_at_each_call(*state, EIO, MP_EIO) >= GROUPS);
+  assert_true(fault_at_each_call(*state, FAULT_SYNC, EIO, MP_EIO) >= GROUPS);
 }
 
 static void no_memory_is_enomem(void **state) {
-  assert_true(fault_at_each_call(*state, ENOMEM, MP_ENOMEM) > 50);
+  assert_true(fault_at_each_call(*state, FAULT_SQLITE, ENOMEM, MP_ENOMEM) > 50);
 }
 
 static void no_memory_while_opening_is_enomem(void **state) {
   fixture *f = *state;
   int failures = 0;
 
-  fault_errno = ENOMEM;
   for (long n = 0;; n++) {
     mp_code code;
-    fault_hit = false;
-    fault_after = n;
+    fault_arm(FAULT_SQLITE, ENOMEM, n, EVER_AFTER);
     code = mp_store_open(f->path, &f->store, &f->err);
-    fault_after = -1;
+    fault_end();
     if (code == MP_OK) {
       mp_store_close(f->store);
       f->store = NULL;
@@ -218,7 +155,7 @@ static void no_memory_while_opening_is_enomem(void **state) {
       assert_null(f->store);
       failures++;
     }
-    if (!fault_hit) break;
+    if (atomic_load(&fault_hits) == 0) break;
     must(f, mp_store_open(f->path, &f->store, &f->err)); /* nothing worse was left behind */
     mp_store_close(f->store);
     f->store = NULL;
@@ -254,12 +191,7 @@ static void a_file_size_limit_is_enospc(void **state) {
 }
 
 static int remove_faults(void **state) {
-  fault_after = -1;
-  fault_errno = 0;
-  sync_fails = false;
-  replace("write", NULL);
-  replace("pwrite", NULL);
-  replace("pwrite64", NULL);
+  fault_end();
   return fixture_teardown(state);
 }
 
@@ -271,13 +203,6 @@ int main(void) {
       FAULT_TEST(a_failed_sync_is_eio),  FAULT_TEST(a_file_size_limit_is_enospc),
       FAULT_TEST(no_memory_is_enomem),   FAULT_TEST(no_memory_while_opening_is_enomem),
   };
-  sqlite3_mem_methods faulty_memory;
-
-  /* Before anything else is done with SQLite. */
-  if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory) != SQLITE_OK) return 1;
-  faulty_memory = memory;
-  faulty_memory.xMalloc = faulty_malloc;
-  faulty_memory.xRealloc = faulty_realloc;
-  if (sqlite3_config(SQLITE_CONFIG_MALLOC, &faulty_memory) != SQLITE_OK) return 1;
+  if (!fault_sqlite_init() || !fault_disk_init()) return 1;
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
