@@ -10,12 +10,12 @@ logs=build/test
 rm -rf "$logs"
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
+trap 'kill $(jobs -p) 2>/dev/null; exit 1' INT TERM
 
-# suite NAME COMMAND...: runs it and adds its TAP to the sums.
+# suite NAME COMMAND...: runs it, and leaves its TAP's sums and its report in files.
 suite() {
-  local name=$1 file code=0 start=$SECONDS p f s reports
-  shift
-  file=$logs/$(tr -cs '[:alnum:]\n' '-' <<<"$name")
+  local name=$1 file=$logs/$2 code=0 start=$SECONDS p f s reports
+  shift 2
   mkdir -p "$file.san"
   SANITIZER_LOGS=$file.san "$@" >"$file.log" 2>"$file.err" </dev/null || code=$?
   : >"$file.details"
@@ -33,10 +33,25 @@ suite() {
     f=1
     echo "  ran no test" >>"$file.details"
   fi
-  printf '%-34s %4d passed, %d failed, %d skipped  (%d s)\n' "$name" "$p" "$f" "$s" $((SECONDS - start))
-  sort -u "$file.details" >"$file.sorted"
-  if [ "$f" -ne 0 ]; then cat "$file.details"; else cat "$file.sorted"; fi
-  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  {
+    printf '%-34s %4d passed, %d failed, %d skipped  (%d s)\n' "$name" "$p" "$f" "$s" $((SECONDS - start))
+    if [ "$f" -ne 0 ]; then cat "$file.details"; else sort -u "$file.details"; fi
+  } >"$file.report"
+  echo "$p $f $s" >"$file.sums"
+}
+
+# together FILE...: waits for the suites that are under way; shows their reports and adds their sums.
+together() {
+  local file p f s
+  wait
+  for file in "$@"; do
+    if ! read -r p f s <"$logs/$file.sums"; then
+      echo "$file: the suite did not come to its end"
+      p=0 f=1 s=0
+    fi
+    cat "$logs/$file.report"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  done
 }
 
 # What the sanitizers wrote in the specs' processes. Of the leaks those count that have the core on their stack: the
@@ -103,15 +118,22 @@ for kind in asan tsan; do
   wrapper $kind
 done
 
-suite "C units, ASan and UBSan" units build/asan
-suite "C units, TSan" units build/tsan
-suite "C units, LuaJIT" units build -R '_luajit$'
-suite "specs, Lua 5.4" specs lua5.4
-suite "specs, LuaJIT" specs luajit --run=luajit --exclude-tags=nginx
-suite "specs, nginx" in_nginx
-suite "specs, Lua 5.4, greedy collector" greedy
-suite "specs, Lua 5.4, ASan and UBSan" sanitized asan
-suite "specs, Lua 5.4, TSan" sanitized tsan
+# The units keep both cores busy. The specs mostly wait: two suites at a time, but one that installs.
+suite "C units, ASan and UBSan" units-asan units build/asan
+together units-asan
+suite "C units, TSan" units-tsan units build/tsan
+together units-tsan
+suite "C units, LuaJIT" units-luajit units build -R '_luajit$'
+together units-luajit
+suite "specs, Lua 5.4" specs-5.4 specs lua5.4 &
+suite "specs, nginx" specs-nginx in_nginx &
+together specs-5.4 specs-nginx
+suite "specs, LuaJIT" specs-luajit specs luajit --run=luajit --exclude-tags=nginx &
+suite "specs, Lua 5.4, greedy collector" specs-greedy greedy &
+together specs-luajit specs-greedy
+suite "specs, Lua 5.4, ASan and UBSan" specs-asan sanitized asan &
+suite "specs, Lua 5.4, TSan" specs-tsan sanitized tsan &
+together specs-asan specs-tsan
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
