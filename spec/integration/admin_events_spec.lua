@@ -9,10 +9,7 @@ describe("the HTTP API's events and deliveries", function()
 
   setup(function()
     receiver = receivers.start()
-    hooks = hooks_support.open {
-      events = { "order.paid" }, limits = { eventSize = 4096 },
-      endpoints = { { name = "fixed", url = receiver:url "/ok", events = { "media.*" } } },
-    }
+    hooks = support.open(receiver)
     handler = support.handler(hooks)
   end)
 

@@ -11,10 +11,7 @@ describe("the HTTP API", function()
 
   setup(function()
     receiver = receivers.start()
-    hooks = hooks_support.open {
-      events = { "order.paid" }, limits = { eventSize = 4096 },
-      endpoints = { { name = "fixed", url = receiver:url "/ok", events = { "media.*" } } },
-    }
+    hooks = support.open(receiver)
   end)
 
   teardown(function() hooks_support.done(hooks, receiver) end)

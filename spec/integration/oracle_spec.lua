@@ -3,6 +3,7 @@
 local cjson = require "cjson"
 local hooks_support = require "spec.support.hooks"
 local json = require "spec.support.json"
+local json_text = require "moonpost.admin.json_text"
 local moonpost = require "moonpost"
 local receivers = require "spec.support.receiver"
 local temp = require "spec.support.temp"
@@ -21,45 +22,11 @@ local DIFFERENCES = {
   ["syn-45-withPrivate"] = '{"city":"c"}', -- no option sends what is private
 }
 
--- The closing quote of the string that opens at the position.
-local function string_end(text, at)
-  repeat
-    at = text:find('["\\]', at + 1)
-    local escape = text:sub(at, at) == "\\"
-    if escape then at = at + 1 end
-  until not escape
-  return at
-end
-
--- The comma or bracket after the value that starts at the position.
-local function value_end(text, at)
-  local depth = 0
-  while true do
-    at = text:find('["{}%[%],]', at)
-    local c = text:sub(at, at)
-    if c == '"' then
-      at = string_end(text, at)
-    elseif c == "{" or c == "[" then
-      depth = depth + 1
-    elseif depth == 0 then
-      return at
-    elseif c ~= "," then
-      depth = depth - 1
-    end
-    at = at + 1
-  end
-end
-
 -- The members of a line's object, each as the text that stands there: nothing is decoded and written again.
 local function members(line)
+  local result = {}
   assert(json.parse(line))
-  local result, at = {}, 2
-  while at < #line do
-    local key, start = line:match('^"([%w_]+)":()', at)
-    local stop = value_end(line, start)
-    result[key] = line:sub(start, stop - 1)
-    at = stop + 1
-  end
+  for _, member in ipairs(json_text.members(line)) do result[member[1]] = member[2] end
   return result
 end
 

@@ -1,11 +1,21 @@
 --- Asks a handler of the HTTP API, and decodes what it answers.
 local admin = require "moonpost.admin"
 local cjson = require "cjson"
+local hooks_support = require "spec.support.hooks"
 local json = require "moonpost.json"
 
 local support = {}
 
 local SCOPES = { all = { "read", "write", "emit" }, read = { "read" }, write = { "write" }, emit = { "emit" } }
+
+--- Opens the hooks that these specs ask about: an event of their own, and a webhook of the config.
+---@return moonpost.Hooks
+function support.open(receiver)
+  return hooks_support.open {
+    events = { "order.paid" }, limits = { eventSize = 4096 },
+    endpoints = { { name = "fixed", url = receiver:url "/ok", events = { "media.*" } } },
+  }
+end
 
 --- A handler whose tokens are "all", "read", "write" and "emit".
 ---@param hooks moonpost.Hooks
