@@ -46,12 +46,6 @@ end
 
 local TITLES = { "DELIVERY", "WEBHOOK", "STATE", "ATTEMPTS", "ANSWER", "TIME" }
 
-local function print_rows(list)
-  local rows = {}
-  for i, delivery in ipairs(list) do rows[i] = row_of(delivery) end
-  output.table(TITLES, rows)
-end
-
 local function undelivered(list)
   local count = 0
   for _, delivery in ipairs(list) do
@@ -83,7 +77,7 @@ function deliveries.emit(hooks, args)
     output.json { id = id, deliveries = output.list(list) }
     return true
   end
-  if #list > 0 then print_rows(list) end
+  if #list > 0 then output.listing(args, list, TITLES, row_of) end
   local open = undelivered(list)
   if open > 0 then
     io.stderr:write(("moonpost: %s is accepted; %d of %d deliveries have not succeeded\n"):format(id, open, #list))
@@ -98,12 +92,7 @@ function deliveries.list(hooks, args)
     webhook_id = args.webhook, event_id = args.event, state = args.state, limit = args.limit, before = args.before,
   }
   if not list then return nil, message, code end
-  if args.json then
-    output.json(output.list(list))
-  else
-    print_rows(list)
-  end
-  return true
+  return output.listing(args, list, TITLES, row_of)
 end
 
 local function attempt_line(attempt)
@@ -156,10 +145,9 @@ function deliveries.resend(hooks, args)
   if not delivery then return nil, message, code end
   if args.json then
     output.json(delivery)
-  else
-    print_rows { delivery }
+    return true
   end
-  return true
+  return output.listing(args, { delivery }, TITLES, row_of)
 end
 
 function deliveries.replay(hooks, args)
@@ -202,19 +190,14 @@ local function routing_of(event)
   return event.routing and event.routing .. (event.routing_error and ": " .. event.routing_error or "")
 end
 
+local function event_row(event)
+  return { event.id, event.type, event.created_at, event.model or "", routing_of(event) or "" }
+end
+
 function deliveries.events(hooks, args)
   local list, message, code = hooks.events:list { type = args.type, routing = args.routing, limit = args.limit, before = args.before }
   if not list then return nil, message, code end
-  if args.json then
-    output.json(output.list(list))
-    return true
-  end
-  local rows = {}
-  for i, event in ipairs(list) do
-    rows[i] = { event.id, event.type, event.created_at, event.model or "", routing_of(event) or "" }
-  end
-  output.table({ "EVENT", "TYPE", "CREATED", "MODEL", "ROUTING" }, rows)
-  return true
+  return output.listing(args, list, { "EVENT", "TYPE", "CREATED", "MODEL", "ROUTING" }, event_row)
 end
 
 function deliveries.event(hooks, args)

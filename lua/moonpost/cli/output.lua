@@ -114,6 +114,23 @@ function output.table(titles, rows)
   for _, row in ipairs(rows) do line(row) end
 end
 
+--- Prints a list: with --json as it is, else as a table.
+---@param args { json: boolean? }
+---@param list table[]
+---@param titles string[]
+---@param row_of fun(item: table): string[]
+---@return true
+function output.listing(args, list, titles, row_of)
+  if args.json then
+    output.json(output.list(list))
+    return true
+  end
+  local rows = {}
+  for i, item in ipairs(list) do rows[i] = row_of(item) end
+  output.table(titles, rows)
+  return true
+end
+
 --- Prints "name  value" lines, names in the given order.
 ---@param pairs_list { [1]: string, [2]: any }[] nil values are left out
 function output.fields(pairs_list)

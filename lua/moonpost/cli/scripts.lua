@@ -9,23 +9,20 @@ local function state_of(script)
   return "loaded"
 end
 
+local TITLES = { "SCRIPT", "VERSION", "STATE", "", "CALLS", "ERRORS", "CPU A CALL", "WHY" }
+
+local function row_of(script)
+  return {
+    script.name, script.version or "", state_of(script), script.global and "global" or "",
+    ("%d"):format(script.calls), ("%d"):format(script.errors),
+    script.calls > 0 and ("%.3f ms"):format(script.cpu_ms / script.calls) or "", script.error or script.last_failure or "",
+  }
+end
+
 function scripts.list(hooks, args)
   local list, message, code = hooks:scripts()
   if not list then return nil, message, code end
-  if args.json then
-    output.json(output.list(list))
-    return true
-  end
-  local rows = {}
-  for i, script in ipairs(list) do
-    rows[i] = {
-      script.name, script.version or "", state_of(script), script.global and "global" or "",
-      ("%d"):format(script.calls), ("%d"):format(script.errors),
-      script.calls > 0 and ("%.3f ms"):format(script.cpu_ms / script.calls) or "", script.error or script.last_failure or "",
-    }
-  end
-  output.table({ "SCRIPT", "VERSION", "STATE", "", "CALLS", "ERRORS", "CPU A CALL", "WHY" }, rows)
-  return true
+  return output.listing(args, list, TITLES, row_of)
 end
 
 --- Has a server load its scripts anew. Where a script cannot be loaded, that is a failure of the command.

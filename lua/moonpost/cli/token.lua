@@ -37,14 +37,9 @@ function token.list(args)
   local list
   list, message, code = file:list()
   if not list then return nil, message, code end
-  if args.json then
-    output.json(output.list(list))
-    return true
-  end
-  local rows = {}
-  for i, one in ipairs(list) do rows[i] = { one.name, table.concat(one.scopes, ","), one.created_at } end
-  output.table({ "NAME", "SCOPES", "CREATED" }, rows)
-  return true
+  return output.listing(args, list, { "NAME", "SCOPES", "CREATED" }, function(one)
+    return { one.name, table.concat(one.scopes, ","), one.created_at }
+  end)
 end
 
 function token.rm(args)

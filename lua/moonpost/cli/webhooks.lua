@@ -53,23 +53,20 @@ local function done(args, webhook, message, code)
   return true
 end
 
+local TITLES = { "ID", "NAME", "ENABLED", "SOURCE", "EVENTS", "URL" }
+
+local function row_of(webhook)
+  return {
+    webhook.id, webhook.name, webhook.enabled and "yes" or "no", webhook.source, table.concat(webhook.events, ","), webhook.url,
+  }
+end
+
 function webhooks.list(hooks, args)
   local list, message, code = hooks.webhooks:list(args)
   if not list then return nil, message, code end
-  if args.json then
-    for i, webhook in ipairs(list) do list[i] = shown(webhook, args) end
-    output.json(output.list(list))
-    return true
-  end
-  local rows = {}
-  for i, webhook in ipairs(list) do
-    webhook = shown(webhook, args)
-    rows[i] = {
-      webhook.id, webhook.name, webhook.enabled and "yes" or "no", webhook.source,
-      table.concat(webhook.events, ","), webhook.url,
-    }
-  end
-  output.table({ "ID", "NAME", "ENABLED", "SOURCE", "EVENTS", "URL" }, rows)
+  for i, webhook in ipairs(list) do list[i] = shown(webhook, args) end
+  output.listing(args, list, TITLES, row_of)
+  if args.json then return true end
   for _, webhook in ipairs(list) do warn(webhook) end
   return true
 end
