@@ -6,7 +6,7 @@ local sink = require "bench.lib.sink"
 
 local nginx = {}
 
-local CONFIG = [[
+local COMMON = [[
 daemon off;
 worker_processes 1;
 worker_rlimit_nofile 16384;
@@ -15,9 +15,12 @@ error_log %s/error.log;
 events { worker_connections 8192; }
 http {
   access_log off;
+  keepalive_requests 100000000;
+]]
+
+local CONFIG = COMMON .. [[
   client_body_temp_path %s;
   client_body_buffer_size 128k;
-  keepalive_requests 100000000;
   keepalive_timeout 600s;
   http2_max_concurrent_streams 1024;
   ssl_certificate %s/cert.pem;
@@ -47,17 +50,9 @@ end
 
 local HOST = [[
 %s
-daemon off;
 user root root;
-worker_processes 1;
-worker_rlimit_nofile 16384;
-pid %s/nginx.pid;
-error_log %s/error.log;
-events { worker_connections 8192; }
-http {
-  access_log off;
+]] .. COMMON .. [[
   client_body_temp_path %s/body;
-  keepalive_requests 100000000;
   lua_package_path "%s";
   lua_package_cpath "%s";
   init_worker_by_lua_block { require("moonpost.host.openresty").start("%s/server.lua") }
