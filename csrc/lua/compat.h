@@ -15,4 +15,14 @@ static inline int mp_lua_absindex(lua_State *L, int i) {
 #define lua_absindex mp_lua_absindex
 #endif
 
+/* As luaL_newmetatable of 5.4, which names the type for messages, with a __gc. */
+static inline int mp_lua_new_type(lua_State *L, const char *name, lua_CFunction gc) {
+  int made = luaL_newmetatable(L, name);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, gc);
+  lua_setfield(L, -2, "__gc");
+  return made;
+}
+
 #endif

@@ -448,11 +448,7 @@ static const luaL_Reg methods[] = {
 };
 
 void mp_lua_engine(lua_State *L) {
-  if (luaL_newmetatable(L, MP_LUA_HANDLE)) {
-    lua_pushstring(L, MP_LUA_HANDLE);
-    lua_setfield(L, -2, "__name");
-    lua_pushcfunction(L, gc);
-    lua_setfield(L, -2, "__gc");
+  if (mp_lua_new_type(L, MP_LUA_HANDLE, gc)) {
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
     luaL_setfuncs(L, mp_lua_mailbox_methods, 0);

@@ -72,9 +72,7 @@ static int request(lua_State *L) {
 }
 
 void mp_lua_fetch(lua_State *L) {
-  luaL_newmetatable(L, FETCHED_MT);
-  lua_pushcfunction(L, fetched_gc);
-  lua_setfield(L, -2, "__gc");
+  mp_lua_new_type(L, FETCHED_MT, fetched_gc);
   lua_pop(L, 1);
   lua_pushcfunction(L, request);
   lua_setfield(L, -2, "request");

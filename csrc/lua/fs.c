@@ -304,9 +304,7 @@ void mp_lua_fs(lua_State *L) {
       {"mkdir", make_directory}, {"write_private", write_private}, {"now", now},
       {"wall_ms", wall_ms},      {"sleep", sleep_seconds},         {NULL, NULL}};
 
-  luaL_newmetatable(L, LISTING);
-  lua_pushcfunction(L, listing_gc);
-  lua_setfield(L, -2, "__gc");
+  mp_lua_new_type(L, LISTING, listing_gc);
   lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);
 }

@@ -285,9 +285,7 @@ void mp_lua_http(lua_State *L) {
                                        {"check_url", check_url},
                                        {NULL, NULL}};
 
-  luaL_newmetatable(L, MERGE_BOX);
-  lua_pushcfunction(L, merge_box_gc);
-  lua_setfield(L, -2, "__gc");
+  mp_lua_new_type(L, MERGE_BOX, merge_box_gc);
   lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);
 }

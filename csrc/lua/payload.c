@@ -277,14 +277,6 @@ static int to_json(lua_State *L) {
   return 1;
 }
 
-static void new_type(lua_State *L, const char *name, lua_CFunction gc) {
-  luaL_newmetatable(L, name);
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "__name");
-  lua_pushcfunction(L, gc);
-  lua_setfield(L, -2, "__gc");
-}
-
 static const luaL_Reg functions[] = {
     {"schema", schema},
     {"sanitize", sanitize},
@@ -297,9 +289,9 @@ static const luaL_Reg functions[] = {
 
 void mp_lua_payload(lua_State *L) {
   mp_lua_value_open(L);
-  new_type(L, SCRATCH_MT, scratch_gc);
+  mp_lua_new_type(L, SCRATCH_MT, scratch_gc);
   lua_pop(L, 1);
-  new_type(L, SCHEMA_MT, schema_gc);
+  mp_lua_new_type(L, SCHEMA_MT, schema_gc);
   lua_newtable(L);
   lua_pushcfunction(L, schema_model);
   lua_setfield(L, -2, "model");

@@ -103,9 +103,7 @@ static int try_script(lua_State *L) {
 }
 
 void mp_lua_script(lua_State *L) {
-  luaL_newmetatable(L, TRIAL_MT);
-  lua_pushcfunction(L, trial_gc);
-  lua_setfield(L, -2, "__gc");
+  mp_lua_new_type(L, TRIAL_MT, trial_gc);
   lua_pop(L, 1);
   lua_pushcfunction(L, check_scripts);
   lua_setfield(L, -2, "check_scripts");

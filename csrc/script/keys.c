@@ -21,16 +21,6 @@ typedef struct sum {
   bool sequence; /* the numbers are 1 to how many they are */
 } sum;
 
-static bool is_integer(lua_State *L, int index) {
-#if LUA_VERSION_NUM >= 503
-  return lua_isinteger(L, index);
-#else
-  (void)L;
-  (void)index;
-  return false;
-#endif
-}
-
 static sum sum_up(lua_State *L, int table) {
   size_t length = lua_rawlen(L, table), within = 0;
   sum of = {0};
@@ -103,7 +93,7 @@ static size_t collect(lua_State *L, int table, int known, item *items) {
     item *i = &items[n];
     lua_pop(L, 1);
     if (lua_type(L, -1) == LUA_TNUMBER) {
-      *i = (item){.number = lua_tonumber(L, -1), .is_integer = is_integer(L, -1)};
+      *i = (item){.number = lua_tonumber(L, -1), .is_integer = lua_isinteger(L, -1)};
       if (i->is_integer) i->integer = lua_tointeger(L, -1);
       n++;
     } else if (lua_type(L, -1) == LUA_TSTRING && !is_known(L, known)) {

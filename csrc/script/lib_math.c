@@ -20,26 +20,16 @@ static int push_whole(lua_State *L, double n) {
   return 1;
 }
 
-static bool is_integer(lua_State *L, int index) {
-#if LUA_VERSION_NUM >= 503
-  return lua_isinteger(L, index);
-#else
-  (void)L;
-  (void)index;
-  return false;
-#endif
-}
-
 static int math_floor(lua_State *L) {
   double n = luaL_checknumber(L, 1);
   lua_settop(L, 1);
-  return is_integer(L, 1) ? 1 : push_whole(L, floor(n));
+  return lua_isinteger(L, 1) ? 1 : push_whole(L, floor(n));
 }
 
 static int math_ceil(lua_State *L) {
   double n = luaL_checknumber(L, 1);
   lua_settop(L, 1);
-  return is_integer(L, 1) ? 1 : push_whole(L, ceil(n));
+  return lua_isinteger(L, 1) ? 1 : push_whole(L, ceil(n));
 }
 
 static int math_abs(lua_State *L) {
@@ -48,7 +38,7 @@ static int math_abs(lua_State *L) {
   lua_settop(L, 1);
   if (n >= 0) return 1;
 #if LUA_VERSION_NUM >= 503
-  if (is_integer(L, 1)) {
+  if (lua_isinteger(L, 1)) {
     lua_pushinteger(L, (lua_Integer)(0 - (lua_Unsigned)lua_tointeger(L, 1)));
     return 1;
   }
@@ -68,7 +58,7 @@ static int math_tointeger(lua_State *L) {
     return 1;
   }
   n = lua_tonumber(L, 1);
-  if (is_integer(L, 1)) return 1;
+  if (lua_isinteger(L, 1)) return 1;
   if (n == floor(n) && fabs(n) < TWO_TO_63) return push_whole(L, n);
   lua_pushnil(L);
   return 1;
@@ -78,7 +68,7 @@ static int math_fmod(lua_State *L) {
   double a = luaL_checknumber(L, 1), b = luaL_checknumber(L, 2);
 
 #if LUA_VERSION_NUM >= 503
-  if (is_integer(L, 1) && is_integer(L, 2)) {
+  if (lua_isinteger(L, 1) && lua_isinteger(L, 2)) {
     lua_Integer m = lua_tointeger(L, 1), n = lua_tointeger(L, 2), rest;
     luaL_argcheck(L, n != 0, 2, "zero");
     rest = n == -1 ? 0 : m % n;

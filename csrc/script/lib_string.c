@@ -76,26 +76,24 @@ static int string_char(lua_State *L) {
   return 1;
 }
 
-static int string_lower(lua_State *L) {
+/* The letters from a to z become those from other_a on; all else stays. */
+static int change_case(lua_State *L, char a, char z, char other_a) {
   size_t len;
   const char *s = luaL_checklstring(L, 1, &len);
   char *out = scratch(L, len);
 
   for (size_t i = 0; i < len; i++)
-    out[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] - 'A' + 'a') : s[i];
+    out[i] = s[i] >= a && s[i] <= z ? (char)(s[i] - a + other_a) : s[i];
   lua_pushlstring(L, out, len);
   return 1;
 }
 
-static int string_upper(lua_State *L) {
-  size_t len;
-  const char *s = luaL_checklstring(L, 1, &len);
-  char *out = scratch(L, len);
+static int string_lower(lua_State *L) {
+  return change_case(L, 'A', 'Z', 'a');
+}
 
-  for (size_t i = 0; i < len; i++)
-    out[i] = s[i] >= 'a' && s[i] <= 'z' ? (char)(s[i] - 'a' + 'A') : s[i];
-  lua_pushlstring(L, out, len);
-  return 1;
+static int string_upper(lua_State *L) {
+  return change_case(L, 'a', 'z', 'A');
 }
 
 static int string_reverse(lua_State *L) {

@@ -18,6 +18,7 @@
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen                         lua_objlen
 #define lua_newuserdatauv(L, size, values) lua_newuserdata(L, size)
+#define lua_isinteger(L, index)            false
 #endif
 
 /* A file, as it was read when the script was loaded. */
