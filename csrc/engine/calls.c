@@ -20,15 +20,29 @@ mp_call *mp_call_new(mp_code (*run)(mp_engine *, mp_call *, mp_error *), mp_erro
   return call;
 }
 
-/* What this thread's calls do instead of waiting; NULL: they wait. */
-static _Thread_local mp_asking *asking;
+/* What a thread's calls do instead of waiting; NULL: they wait. A key, and no _Thread_local: of
+ * those in a module that is loaded at run time LeakSanitizer dies (GCC 12, glibc 2.36). */
+static pthread_key_t asking_key;
+static atomic_bool has_key;
 
-void mp_engine_ask(mp_asking *ask) {
-  asking = ask;
+static void make_key(void) {
+  atomic_store(&has_key, pthread_key_create(&asking_key, NULL) == 0);
+}
+
+mp_code mp_engine_ask(mp_asking *asking, mp_error *err) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+  pthread_once(&once, make_key);
+  if (atomic_load(&has_key) && pthread_setspecific(asking_key, asking) == 0) return MP_OK;
+  return mp_fail(err, MP_ENOMEM, "the process has no room for what its threads keep");
+}
+
+static mp_asking *this_threads_asking(void) {
+  return atomic_load(&has_key) ? pthread_getspecific(asking_key) : NULL;
 }
 
 /* The call is the store thread's, or gone. */
-static mp_code ask(mp_engine *engine, mp_call *call, mp_error *err) {
+static mp_code ask(mp_engine *engine, mp_asking *asking, mp_call *call, mp_error *err) {
   mp_code code = mp_mailbox_claim(asking->mailbox, &call->mail, err);
   int64_t ticket = 0;
 
@@ -47,10 +61,11 @@ static mp_code ask(mp_engine *engine, mp_call *call, mp_error *err) {
 
 mp_code mp_call_make_within(mp_engine *engine, mp_call *call, int64_t timeout_ms, mp_buf *out,
                             mp_error *err) {
+  mp_asking *asking = this_threads_asking();
   mp_error why = {0};
   mp_code code;
 
-  if (asking) return ask(engine, call, err);
+  if (asking) return ask(engine, asking, call, err);
   code = mp_inbox_call(engine, call, timeout_ms, &why);
   if (err) *err = why;
   if (code == MP_ETIMEDOUT) return code; /* the store thread frees it */

@@ -76,8 +76,8 @@ typedef struct mp_asking {
 
 /* From now on this thread's calls do not wait: they hand themselves over, set the ticket, and
  * return MP_OK with nothing in out; the answer will be in the mailbox. What needs no store thread
- * answers at once, and sets no ticket. NULL: they wait again. */
-void mp_engine_ask(mp_asking *asking);
+ * answers at once, and sets no ticket. NULL: they wait again, which cannot fail. MP_ENOMEM. */
+mp_code mp_engine_ask(mp_asking *asking, mp_error *err);
 
 /* The scripts that are loaded; reload: after loading all anew, and then what came of it:
  * {"loaded":[names],"failed":[{"script","error"}]}. One that cannot be loaded leaves its last good

@@ -101,6 +101,11 @@ static int accept(lua_State *L) {
   return 1;
 }
 
+static int refuse(lua_State *L, const mp_error *err) {
+  lua_pushboolean(L, 0);
+  return 1 + mp_lua_fail(L, err);
+}
+
 /* ask(name, ...) -> true and the ticket of handle:name(...), whose text take() will answer; or
  * false and at once what that answers: a failure, or what needed no store thread. */
 static int ask(lua_State *L) {
@@ -112,10 +117,7 @@ static int ask(lua_State *L) {
 
   luaL_checkstring(L, 2);
   if (code == MP_OK) code = mp_lua_mailbox(h, &err);
-  if (code != MP_OK) {
-    lua_pushboolean(L, 0);
-    return 1 + mp_lua_fail(L, &err);
-  }
+  if (code != MP_OK) return refuse(L, &err);
   lua_getmetatable(L, 1);
   lua_getfield(L, -1, "__index");
   lua_pushvalue(L, 2);
@@ -125,9 +127,9 @@ static int ask(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_insert(L, 3);
   asking.mailbox = h->mailbox;
-  mp_engine_ask(&asking);
+  if (mp_engine_ask(&asking, &err) != MP_OK) return refuse(L, &err);
   status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
-  mp_engine_ask(NULL);
+  mp_engine_ask(NULL, NULL);
   if (status != 0) return lua_error(L);
   if (!asking.ticket) {
     lua_pushboolean(L, 0);
