@@ -26,10 +26,6 @@ suite() {
     f=$((f + 1))
     printf '%s\n' "$reports" | sed 's/^/  /' >>"$file.details"
   fi
-  if tracer_faults "$file.san" | grep -q .; then
-    s=$((s + $(tracer_faults "$file.san" | wc -l)))
-    echo "  skipped: a leak check, of which LeakSanitizer itself died" >>"$file.details"
-  fi
   if [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
     f=1
     { echo "  ended with status $code:"; tail -n 30 "$file.log" "$file.err" | sed 's/^/    /'; } >>"$file.details"
@@ -58,21 +54,12 @@ together() {
   done
 }
 
-# The processes in which LeakSanitizer's tracer, which reads the threads that are still there at the end, died of a fault of
-# its own, without a report.
-tracer_faults() {
-  find "$1" -type f -size +0 -exec grep -l 'LeakSanitizer has encountered a fatal error' {} + |
-    xargs -r grep -L 'ERROR: \|runtime error'
-}
-
 # What the sanitizers wrote in the specs' processes. Of the leaks those count that have the core on their stack: the
 # interpreter, the loader and the tools that specs start are not ours.
 sanitizer_reports() {
   local report
   find "$1" -type f -size +0 | while read -r report; do
-    if tracer_faults "$report" | grep -q .; then
-      continue
-    elif grep -q 'LeakSanitizer: detected' "$report"; then
+    if grep -q 'LeakSanitizer: detected' "$report"; then
       awk 'BEGIN { RS = ""; ORS = "\n\n" } /leak of/ && /\/csrc\/|core\.so/' "$report"
     else
       head -n 100 "$report"
