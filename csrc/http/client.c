@@ -15,13 +15,9 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "http/loop.h"
+#include "http/response.h"
 #include "http/target.h"
 #include "http/tls_handle.h"
-
-/* A response may be this long before the connection is cut; only its start is kept. Shorter bodies
- * are read to their end, so that the connection can be used again. */
-#define RESPONSE_DRAIN ((size_t)1024 * 1024)
-#define RESPONSE_HEAD  ((size_t)64 * 1024)
 
 #define RETRY_MS          20 /* when there is no memory to go on */
 #define MAX_RETRY_AFTER_S (366 * 24 * 60 * 60)
@@ -39,16 +35,11 @@ typedef struct slot {
   struct curl_slist fields[MP_REQUEST_FIELDS]; /* first in the list; its tail is the target's */
   mp_buf field_text;                           /* theirs */
   struct curl_slist *own_lines; /* the tail of a request with headers of its own; NULL: none */
-  size_t head_bytes;
-  bool head_complete; /* of the last response head: the empty line after it came */
-  size_t body_bytes;
-  size_t kept;
-  bool cut;                      /* we ended the body: it passed RESPONSE_DRAIN */
+  mp_response response;
   bool own_tls;                  /* the handle is set to other than what is usual */
   bool dialled;                  /* an address that the guard had nothing against */
   char refusal[MP_NETGUARD_WHY]; /* what it had against the last one; "": none was refused */
   char error[CURL_ERROR_SIZE];
-  char *response; /* response_keep bytes, allocated with the slot */
 } slot;
 
 struct mp_client {
@@ -58,38 +49,10 @@ struct mp_client {
   mp_list idle;      /* of slots */
   slot *active_head; /* of slots under way */
   int active;
-  bool handles_are_unsafe; /* once they were used (reuse_is_unsafe) */
-  bool http2;              /* where a receiver speaks it over TLS */
+  bool http2;  /* where a receiver speaks it over TLS */
   bool remade; /* multi was: there is room again, which the next poll that waits tells by not
                   waiting */
 };
-
-static size_t on_body(char *bytes, size_t size, size_t n, void *arg) {
-  slot *s = arg;
-  size_t len = size * n;
-  size_t room = s->client->options.response_keep - s->kept;
-  size_t keep = len < room ? len : room;
-
-  memcpy(s->response + s->kept, bytes, keep);
-  s->kept += keep;
-  s->body_bytes += len;
-  if (s->body_bytes > RESPONSE_DRAIN) {
-    s->cut = true;
-    return 0; /* CURLE_WRITE_ERROR */
-  }
-  return len;
-}
-
-static size_t on_head(char *bytes, size_t size, size_t n, void *arg) {
-  slot *s = arg;
-  size_t len = size * n;
-
-  /* libcurl takes a head that ends with the connection for a whole one. */
-  if (len > 5 && memcmp(bytes, "HTTP/", 5) == 0) s->head_complete = false;
-  if (len <= 2 && (bytes[0] == '\r' || bytes[0] == '\n')) s->head_complete = true;
-  s->head_bytes += len;
-  return s->head_bytes > RESPONSE_HEAD ? 0 : len;
-}
 
 static bool may_dial(slot *s, const struct sockaddr *to) {
   const mp_target *t = s->target;
@@ -125,7 +88,7 @@ static void free_slot(slot *s) {
   if (!s) return;
   close_handle(s);
   mp_buf_free(&s->field_text);
-  free(s->response);
+  mp_response_free(&s->response);
   free(s);
 }
 
@@ -151,11 +114,7 @@ static bool open_handle(slot *s) {
   SET(CURLOPT_NOPROXY, ""); /* the environment's would have libcurl dial past the proxy */
   SET(CURLOPT_HTTP_VERSION,
       (long)(s->client->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-  SET(CURLOPT_WRITEFUNCTION, on_body);
-  SET(CURLOPT_WRITEDATA, s);
-  SET(CURLOPT_HEADERFUNCTION, on_head);
-  SET(CURLOPT_HEADERDATA, s);
-  ok = ok && mp_tls_apply(&usual_tls, s->easy);
+  ok = ok && mp_tls_apply(&usual_tls, s->easy) && mp_response_watch(&s->response, s->easy);
   SET(CURLOPT_OPENSOCKETFUNCTION, on_socket_needed);
   SET(CURLOPT_OPENSOCKETDATA, s);
   SET(CURLOPT_ERRORBUFFER, s->error);
@@ -172,20 +131,9 @@ static slot *new_slot(mp_client *client) {
   if (!s) return NULL;
   s->client = client;
   mp_buf_init(&s->field_text, MP_BUF_NO_LIMIT);
-  s->response = malloc(client->options.response_keep + 1);
-  if (!s->response) {
-    free_slot(s);
-    return NULL;
-  }
-  return s;
-}
-
-/* From 7.83.0 to before 8.1.0 a handle that was used before takes an answer whose first header line
- * begins with a space for the continuation of one that is freed (curl pull request 11103): a
- * receiver could reach into freed memory. Such handles are used once. */
-static bool reuse_is_unsafe(void) {
-  unsigned version = mp_curl_built()->version_num;
-  return version >= 0x075300 && version < 0x080100;
+  if (mp_response_init(&s->response, client->options.response_keep)) return s;
+  free_slot(s);
+  return NULL;
 }
 
 /* From 7.88.0 to before 8.5.0 libcurl cannot do with an HTTP/2 answer that comes before the server
@@ -214,7 +162,6 @@ mp_code mp_client_new(const mp_client_options *options, mp_client **out, mp_erro
   c = calloc(1, sizeof *c);
   if (!c) return mp_fail(err, MP_ENOMEM, "out of memory");
   c->options = *options;
-  c->handles_are_unsafe = reuse_is_unsafe();
   c->http2 = !http2_is_unsafe();
   code = mp_loop_new(&c->loop, err);
   if (code == MP_OK && !make_multi(c)) code = mp_fail(err, MP_ENOMEM, "out of memory");
@@ -318,8 +265,8 @@ mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg,
   if (!s) return mp_fail(err, MP_ENOMEM, "out of memory");
   s->arg = arg;
   s->done = request->done ? request->done : client->options.done;
-  s->head_bytes = s->body_bytes = s->kept = 0;
-  s->cut = s->head_complete = s->dialled = false;
+  mp_response_begin(&s->response);
+  s->dialled = false;
   s->error[0] = s->refusal[0] = '\0';
   s->target = request->target;
   s->at_ms = mp_wall_ms();
@@ -374,10 +321,9 @@ static void end(slot *s, mp_result *result) {
   c->active--;
   result->at_ms = s->at_ms;
   result->duration_us = mp_mono_us() - s->at_mono_us;
-  result->response = s->response;
-  result->response_len = s->kept;
+  result->response = s->response.text;
+  result->response_len = s->response.head_complete ? s->response.len : 0;
   drop_own_lines(s);
-  if (c->handles_are_unsafe) close_handle(s);
   s->done(c->options.owner, s->arg, result);
   mp_list_push(&c->idle, &s->node);
 }
@@ -385,7 +331,7 @@ static void end(slot *s, mp_result *result) {
 /* An HTTP/2 server may answer before it has read the whole request and then reset the stream; the
  * answer counts all the same (RFC 9113 section 8.1). */
 static bool answered_early(const slot *s, CURLcode code) {
-  return code == CURLE_HTTP2_STREAM && s->head_complete;
+  return code == CURLE_HTTP2_STREAM && s->response.head_complete;
 }
 
 static void complete(slot *s, CURLcode code) {
@@ -394,17 +340,17 @@ static void complete(slot *s, CURLcode code) {
   long status = 0;
 
   curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
-  if (s->head_bytes > RESPONSE_HEAD) {
+  if (s->response.fault) {
     result.error_class = "response";
-    result.error = "the response's header fields are over 64 KiB";
+    result.error = s->response.fault;
   } else if (code != CURLE_OK && s->refusal[0] && !s->dialled) {
     result.error_class = "guard";
     result.error = s->refusal;
-  } else if (code != CURLE_OK && !s->cut && !answered_early(s, code)) {
+  } else if (code != CURLE_OK && !s->response.cut && !answered_early(s, code)) {
     result.error = mp_tls_reason(code, s->error, reason, sizeof reason);
     result.error_class = result.error ? "tls" : class_of(code);
     if (!result.error) result.error = s->error[0] ? s->error : curl_easy_strerror(code);
-  } else if (!s->head_complete) {
+  } else if (!s->response.head_complete) {
     result.error_class = "response";
     result.error = "the response ended within its header fields";
   } else {
@@ -415,7 +361,7 @@ static void complete(slot *s, CURLcode code) {
       result.error = text;
     }
   }
-  if (result.error_class && (status == 429 || status == 503) && s->head_complete) {
+  if (result.error_class && (status == 429 || status == 503) && s->response.head_complete) {
     curl_off_t seconds = 0; /* libcurl reads both forms, seconds and HTTP-date */
     curl_easy_getinfo(s->easy, CURLINFO_RETRY_AFTER, &seconds);
     if (seconds > MAX_RETRY_AFTER_S) seconds = MAX_RETRY_AFTER_S;
