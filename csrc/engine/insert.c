@@ -10,6 +10,11 @@ static bool may_lease(const mp_engine *e, const mp_batch *b, const mp_lane *lane
          mp_lease_room(e, lane, b->now_ms) > 0;
 }
 
+/* Scripts write of a delivery while it is under way, and other processes may read of it. */
+static bool may_bundle(const mp_engine *e, const mp_lane *lane) {
+  return e->upkeep.alone && !e->scripting && !lane->webhook->script;
+}
+
 /* It waits: when is its lane looked at? */
 static void expect(mp_lane *lane, int64_t now_ms) {
   int64_t hold_ms = atomic_load(&lane->hold_ms);
@@ -46,6 +51,7 @@ mp_code mp_insert_delivery(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp
                        .state = lease ? MP_LEASED : MP_WAITING,
                        .due_ms = batch->now_ms,
                        .lease = lease ? mp_lease_next(e) : 0,
+                       .bundled = lease && may_bundle(e, lane),
                        .order_key = mp_webhook_order_key(lane->webhook, event->row.order_key)};
   mp_code code = insert(e, &d, err);
 

@@ -43,6 +43,14 @@ typedef enum mp_sql {
   MP_SQL_KEY_EXPIRE,
   MP_SQL_DELIVERY_INSERT,
   MP_SQL_DELIVERIES_INSERT,
+  MP_SQL_ENDED_INSERT,
+  MP_SQL_ENDED_INSERT_ALL,
+  MP_SQL_BUNDLE_PUT,
+  MP_SQL_BUNDLE_FIND,
+  MP_SQL_BUNDLE_OPEN,
+  MP_SQL_BUNDLE_DELETE,
+  MP_SQL_BUNDLE_DELIVERY,
+  MP_SQL_BUNDLE_FIRST,
   MP_SQL_ORDER_OPEN,
   MP_SQL_ORDER_NEXT,
   MP_SQL_UNORDER,
@@ -102,6 +110,23 @@ typedef struct mp_sqlite_known {
   int64_t enabled;
 } mp_sqlite_known;
 
+/* Rows that one INSERT takes, where there are so many: it costs less than as many statements. */
+#define MP_SQLITE_ROWS        16
+#define MP_SQLITE_4_ROWS(row) row "," row "," row "," row
+#define MP_SQLITE_ALL(row)    MP_SQLITE_4_ROWS(MP_SQLITE_4_ROWS(row))
+
+/* What a lease's end makes of its delivery. */
+typedef struct mp_sqlite_ended {
+  mp_finish finish;
+  mp_delivery_state state; /* as it is stored, as the next */
+  const char *cause;
+  int64_t due_ms;
+  int attempts;   /* 1: the attempt is a step of the schedule */
+  bool delivered; /* by the attempt */
+} mp_sqlite_ended;
+
+typedef struct mp_sqlite_bundle mp_sqlite_bundle; /* sqlite_bundle.c */
+
 typedef struct mp_sqlite {
   mp_store store; /* first: an mp_store * is an mp_sqlite * */
   sqlite3 *db;
@@ -110,9 +135,15 @@ typedef struct mp_sqlite {
   int64_t data_version;                   /* as mp_store_changed saw it last */
   int64_t added[MP_TOTAL_COUNT];          /* by the open transaction, to the totals */
   mp_sqlite_known known[MP_SQLITE_KNOWN]; /* in the open transaction (sqlite_webhook.c) */
-  char *reserve;        /* the path of the file that keeps room; NULL: there is none */
-  int64_t reserve_size; /* bytes */
-  bool reserve_given;   /* it was removed, for the disk was full */
+  mp_sqlite_ended ended[MP_SQLITE_ROWS];  /* by the open transaction, out of bundles; their rows are
+                                             not written yet (sqlite_delivery.c) */
+  size_t ended_count;
+  mp_sqlite_bundle **bundles; /* by ascending lease ... */
+  size_t bundle_count;
+  size_t bundles_stored; /* ... of which the first so many are of transactions before */
+  char *reserve;         /* the path of the file that keeps room; NULL: there is none */
+  int64_t reserve_size;  /* bytes */
+  bool reserve_given;    /* it was removed, for the disk was full */
   sqlite3_stmt *statements[MP_SQL_COUNT];
 } mp_sqlite;
 
@@ -134,6 +165,10 @@ const char *mp_sqlite_signal_file(mp_store *store);
 mp_code mp_sqlite_fail(mp_sqlite *s, int rc, mp_error *err);
 
 /* The prepared statement of a slot, without bindings. */
+mp_code mp_sqlite_statement(mp_sqlite *s, mp_sql slot, const char *sql, sqlite3_stmt **out,
+                            mp_error *err);
+
+/* The same, after the rows of what ended are written, so that it finds them. */
 mp_code mp_sqlite_read(mp_sqlite *s, mp_sql slot, const char *sql, sqlite3_stmt **out,
                        mp_error *err);
 
@@ -160,11 +195,6 @@ void mp_sqlite_reserve(mp_sqlite *s);
 /* Prepares what must not need memory later (ROLLBACK) and sets where mp_store_changed counts from.
  */
 mp_code mp_sqlite_ready(mp_sqlite *s, mp_error *err);
-
-/* Rows that one INSERT takes, where there are so many: it costs less than as many statements. */
-#define MP_SQLITE_ROWS        16
-#define MP_SQLITE_4_ROWS(row) row "," row "," row "," row
-#define MP_SQLITE_ALL(row)    MP_SQLITE_4_ROWS(MP_SQLITE_4_ROWS(row))
 
 /* Bound text must live until the statement has run. NULL binds NULL. */
 static inline void mp_sqlite_bind_text(sqlite3_stmt *q, int index, const char *text) {
@@ -198,6 +228,41 @@ mp_code mp_sqlite_newer(mp_sqlite *s, int64_t version, mp_error *err);
 #define MP_BEHIND     INT64_MAX
 #define MP_PARKED     (INT64_MAX - 1)
 #define MP_PARKED_SQL "9223372036854775806"
+
+/* What becomes of a delivery that would wait: it does, or its webhook is gone. (This and the next:
+ * sqlite_delivery.c.) */
+mp_code mp_sqlite_settle(mp_sqlite *s, int64_t webhook_id, mp_delivery_state *state,
+                         const char **cause, mp_error *err);
+
+/* Writes the rows of what ended. */
+mp_code mp_sqlite_ended_flush(mp_sqlite *s, mp_error *err);
+
+/* How many of the first of these deliveries go into one bundle; 0: they get rows of their own.
+ * (This and the next: sqlite_bundle.c.) */
+size_t mp_sqlite_bundle_of(const mp_sqlite *s, const mp_new_delivery *deliveries, size_t count);
+mp_code mp_sqlite_bundle_add(mp_sqlite *s, const mp_new_delivery *deliveries, size_t count,
+                             mp_error *err);
+
+/* The bundle in which the lease is, and its place in it; NULL: it is in none. */
+mp_sqlite_bundle *mp_sqlite_bundle_find(const mp_sqlite *s, const mp_finish *f, size_t *at);
+
+/* The delivery gets a row of its own. applied is false when another engine took it over. */
+mp_code mp_sqlite_bundle_end(mp_sqlite *s, mp_sqlite_bundle *b, size_t at, bool *applied,
+                             mp_error *err);
+
+/* Whoever looks for deliveries one by one finds those that this engine has in bundles: they get
+ * their rows. In the open transaction, or in one of its own. */
+mp_code mp_sqlite_unbundle(mp_sqlite *s, mp_error *err);
+
+/* Before the commit; after it; and when there was none. */
+mp_code mp_sqlite_bundles_write(mp_sqlite *s, mp_error *err);
+void mp_sqlite_bundles_settle(mp_sqlite *s);
+void mp_sqlite_bundles_undo(mp_sqlite *s);
+void mp_sqlite_bundles_free(mp_sqlite *s);
+
+/* Makes waiting what is under way in bundles whose leases lie between first and last. */
+mp_code mp_sqlite_bundles_release(mp_sqlite *s, int64_t first, int64_t last, int64_t *released,
+                                  mp_error *err);
 
 /* Has the webhook a delivery with this order key, but that of event_id, that has not ended? (This
  * and the next: sqlite_order.c.) */

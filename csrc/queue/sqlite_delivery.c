@@ -8,9 +8,8 @@
  * one need not go through scripts again. */
 #include "queue/sqlite.h"
 
-/* What becomes of a delivery that would wait: it does, or its webhook is gone. */
-static mp_code settle(mp_sqlite *s, int64_t webhook_id, mp_delivery_state *state,
-                      const char **cause, mp_error *err) {
+mp_code mp_sqlite_settle(mp_sqlite *s, int64_t webhook_id, mp_delivery_state *state,
+                         const char **cause, mp_error *err) {
   int64_t enabled;
   mp_code code = mp_sqlite_webhook_enabled(s, webhook_id, &enabled, err);
 
@@ -46,7 +45,7 @@ static mp_code settle_new(mp_sqlite *s, mp_new_delivery *d, new_row *row, mp_err
   }
   code = queue_up(s, d->event_id, d->webhook_id, d->order_key, &row->due_ms, err);
   if (code == MP_OK && (d->state != MP_LEASED || row->due_ms == MP_BEHIND)) {
-    code = settle(s, d->webhook_id, &d->state, &row->cause, err);
+    code = mp_sqlite_settle(s, d->webhook_id, &d->state, &row->cause, err);
   }
   return code;
 }
@@ -92,11 +91,16 @@ static mp_code insert_new(mp_sqlite *s, mp_new_delivery *deliveries, size_t coun
 
 mp_code mp_sqlite_deliveries_insert(mp_store *store, mp_new_delivery *deliveries, size_t count,
                                     mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
   mp_code code = MP_OK;
 
   for (size_t i = 0, n; i < count && code == MP_OK; i += n) {
-    n = count - i >= MP_SQLITE_ROWS ? MP_SQLITE_ROWS : 1;
-    code = insert_new(mp_sqlite_of(store), deliveries + i, n, err);
+    if ((n = mp_sqlite_bundle_of(s, deliveries + i, count - i)) > 0) {
+      code = mp_sqlite_bundle_add(s, deliveries + i, n, err);
+      continue;
+    }
+    n = count - i >= MP_SQLITE_ROWS && !deliveries[i].bundled ? MP_SQLITE_ROWS : 1;
+    code = insert_new(s, deliveries + i, n, err);
   }
   return code;
 }
@@ -134,55 +138,132 @@ static mp_code insert_attempt(mp_sqlite *s, const mp_finish *finish, mp_error *e
   return mp_sqlite_run(s, q, NULL, err);
 }
 
-mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied, mp_error *err) {
-  mp_sqlite *s = mp_sqlite_of(store);
-  const mp_attempt *attempt = finish->attempt;
-  bool delivered =
-      finish->state == MP_DELIVERED && attempt && !attempt->error_class && !attempt->error;
-  mp_delivery_state state = finish->state;
-  bool held = false;
-  const char *cause = NULL;
+/* What the attempt left, from the parameter on: at_ms, duration_us, status, response. */
+static void bind_attempt(sqlite3_stmt *q, int first, const mp_sqlite_ended *e) {
+  const mp_attempt *attempt = e->finish.attempt;
+
+  if (!e->delivered) return;
+  sqlite3_bind_int64(q, first, attempt->at_ms);
+  sqlite3_bind_int64(q, first + 1, attempt->duration_us);
+  sqlite3_bind_int(q, first + 2, attempt->status);
+  bind_blob(q, first + 3, attempt->response, attempt->response_len);
+}
+
+static mp_code update(mp_sqlite *s, const mp_sqlite_ended *e, bool *applied, mp_error *err) {
+  const mp_finish *f = &e->finish;
   sqlite3_stmt *q;
-  int64_t changes;
+  int64_t changes = 0;
+  /* The unary + keeps SQLite from looking the lease up in delivery_lease: the key is nearer. */
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_FINISH,
+      "UPDATE delivery SET state = ?4, due_ms = ?5, lease = NULL, cause = ?6, "
+      "attempts = attempts + ?7, attempts_total = attempts_total + ?8, "
+      "script = coalesce(?9, script), at_ms = ?10, duration_us = ?11, status = ?12, "
+      "response = ?13 WHERE event_id = ?1 AND webhook_id = ?2 AND +lease = ?3",
+      &q, err);
+  if (code != MP_OK) return code;
+  sqlite3_bind_int64(q, 1, f->event_id);
+  sqlite3_bind_int64(q, 2, f->webhook_id);
+  sqlite3_bind_int64(q, 3, f->lease);
+  sqlite3_bind_int(q, 4, e->state);
+  sqlite3_bind_int64(q, 5, e->due_ms);
+  mp_sqlite_bind_text(q, 6, e->cause);
+  sqlite3_bind_int(q, 7, e->attempts);
+  sqlite3_bind_int(q, 8, f->attempt ? 1 : 0);
+  mp_sqlite_bind_text(q, 9, f->script);
+  bind_attempt(q, 10, e);
+  code = mp_sqlite_run(s, q, &changes, err);
+  *applied = changes > 0;
+  return code;
+}
+
+#define ENDED_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ENDED_INSERT                                                                            \
+  "INSERT INTO delivery(event_id, webhook_id, state, due_ms, cause, attempts, attempts_total, " \
+  "script, at_ms, duration_us, status, response) VALUES"
+
+static void bind_ended(sqlite3_stmt *q, int before, const mp_sqlite_ended *e) {
+  const mp_finish *f = &e->finish;
+
+  sqlite3_bind_int64(q, before + 1, f->event_id);
+  sqlite3_bind_int64(q, before + 2, f->webhook_id);
+  sqlite3_bind_int(q, before + 3, e->state);
+  sqlite3_bind_int64(q, before + 4, e->due_ms);
+  mp_sqlite_bind_text(q, before + 5, e->cause);
+  sqlite3_bind_int(q, before + 6, e->attempts);
+  sqlite3_bind_int(q, before + 7, f->attempt ? 1 : 0);
+  mp_sqlite_bind_text(q, before + 8, f->script);
+  bind_attempt(q, before + 9, e);
+}
+
+/* One, or MP_SQLITE_ROWS. */
+static mp_code insert_ended(mp_sqlite *s, const mp_sqlite_ended *ended, size_t count,
+                            mp_error *err) {
+  sqlite3_stmt *q;
+  mp_code code = count == 1
+                     ? mp_sqlite_write(s, MP_SQL_ENDED_INSERT, ENDED_INSERT ENDED_ROW, &q, err)
+                     : mp_sqlite_write(s, MP_SQL_ENDED_INSERT_ALL,
+                                       ENDED_INSERT MP_SQLITE_ALL(ENDED_ROW), &q, err);
+
+  if (code != MP_OK) return code;
+  for (size_t i = 0; i < count; i++)
+    bind_ended(q, (int)i * 12, &ended[i]);
+  return mp_sqlite_run(s, q, NULL, err);
+}
+
+mp_code mp_sqlite_ended_flush(mp_sqlite *s, mp_error *err) {
+  size_t count = s->ended_count, n = count == MP_SQLITE_ROWS ? MP_SQLITE_ROWS : 1;
   mp_code code = MP_OK;
 
-  *applied = false;
-  if (state == MP_WAITING || state == MP_HELD) {
-    held = state == MP_HELD;
-    code = settle(s, finish->webhook_id, &state, &cause, err);
-    if (code != MP_OK) return code;
+  s->ended_count = 0; /* first: writing comes here again */
+  for (size_t i = 0; i < count && code == MP_OK; i += n)
+    code = insert_ended(s, s->ended + i, n, err);
+  return code;
+}
+
+static mp_code end_lease(mp_sqlite *s, const mp_sqlite_ended *e, bool *applied, mp_error *err) {
+  size_t at;
+  mp_sqlite_bundle *bundle = mp_sqlite_bundle_find(s, &e->finish, &at);
+  mp_code code;
+
+  if (!bundle) return update(s, e, applied, err);
+  code = mp_sqlite_bundle_end(s, bundle, at, applied, err);
+  if (code != MP_OK || !*applied) return code;
+  s->ended[s->ended_count++] = *e;
+  return s->ended_count == MP_SQLITE_ROWS ? mp_sqlite_ended_flush(s, err) : MP_OK;
+}
+
+/* The finish as it is stored. */
+static mp_code judge(mp_sqlite *s, const mp_finish *finish, mp_sqlite_ended *out, mp_error *err) {
+  const mp_attempt *attempt = finish->attempt;
+  mp_delivery_state state = finish->state;
+  bool held = state == MP_HELD;
+  mp_code code = MP_OK;
+
+  *out = (mp_sqlite_ended){.finish = *finish, .state = state};
+  if (state == MP_WAITING || held) {
+    code = mp_sqlite_settle(s, finish->webhook_id, &out->state, &out->cause, err);
   } else if (state != MP_DELIVERED && state != MP_DEAD && state != MP_FILTERED) {
     return mp_fail(err, MP_EINVAL, "a lease does not end as %s", mp_delivery_state_name(state));
   }
-  /* The unary + keeps SQLite from looking the lease up in delivery_lease: the key is nearer. */
-  code = mp_sqlite_write(s, MP_SQL_FINISH,
-                         "UPDATE delivery SET state = ?4, due_ms = ?5, lease = NULL, cause = ?6, "
-                         "attempts = attempts + ?7, attempts_total = attempts_total + ?12, "
-                         "at_ms = ?8, duration_us = ?9, status = ?10, response = ?11, "
-                         "script = coalesce(?13, script) "
-                         "WHERE event_id = ?1 AND webhook_id = ?2 AND +lease = ?3",
-                         &q, err);
-  if (code != MP_OK) return code;
-  sqlite3_bind_int64(q, 1, finish->event_id);
-  sqlite3_bind_int64(q, 2, finish->webhook_id);
-  sqlite3_bind_int64(q, 3, finish->lease);
-  sqlite3_bind_int(q, 4, state);
-  sqlite3_bind_int64(q, 5, state != MP_WAITING ? 0 : held ? MP_PARKED : finish->due_ms);
-  mp_sqlite_bind_text(q, 6, cause);
-  sqlite3_bind_int(q, 7, attempt && !held ? 1 : 0);
-  sqlite3_bind_int(q, 12, attempt ? 1 : 0);
-  mp_sqlite_bind_text(q, 13, finish->script);
-  if (delivered) {
-    sqlite3_bind_int64(q, 8, attempt->at_ms);
-    sqlite3_bind_int64(q, 9, attempt->duration_us);
-    sqlite3_bind_int(q, 10, attempt->status);
-    bind_blob(q, 11, attempt->response, attempt->response_len);
-  }
-  if ((code = mp_sqlite_run(s, q, &changes, err)) != MP_OK) return code;
-  if (changes == 0) return MP_OK;
-  if (finish->webhook_id != MP_ROUTING) mp_sqlite_total_state(s, state, 1);
-  if (attempt && !delivered) code = insert_attempt(s, finish, err);
-  if (code == MP_OK && finish->order_key && state != MP_WAITING) {
+  out->delivered = state == MP_DELIVERED && attempt && !attempt->error_class && !attempt->error;
+  out->attempts = attempt && !held ? 1 : 0;
+  if (out->state == MP_WAITING) out->due_ms = held ? MP_PARKED : finish->due_ms;
+  return code;
+}
+
+mp_code mp_sqlite_finish(mp_store *store, const mp_finish *finish, bool *applied, mp_error *err) {
+  mp_sqlite *s = mp_sqlite_of(store);
+  mp_sqlite_ended e;
+  bool ended = false;
+  mp_code code = judge(s, finish, &e, err);
+
+  *applied = false;
+  if (code == MP_OK) code = end_lease(s, &e, &ended, err);
+  if (code != MP_OK || !ended) return code;
+  if (finish->webhook_id != MP_ROUTING) mp_sqlite_total_state(s, e.state, 1);
+  if (finish->attempt && !e.delivered) code = insert_attempt(s, finish, err);
+  if (code == MP_OK && finish->order_key && e.state != MP_WAITING) {
     code = mp_sqlite_order_next(s, finish->event_id, finish->webhook_id, finish->order_key,
                                 finish->now_ms, err);
   }
@@ -248,8 +329,9 @@ mp_code mp_sqlite_resend(mp_store *store, int64_t event_id, int64_t webhook_id, 
   mp_sqlite *s = mp_sqlite_of(store);
   mp_delivery_state state = MP_WAITING;
   sqlite3_stmt *q;
-  mp_code code = check_resend(s, event_id, webhook_id, &state, &due_ms, err);
+  mp_code code = mp_sqlite_unbundle(s, err);
 
+  if (code == MP_OK) code = check_resend(s, event_id, webhook_id, &state, &due_ms, err);
   if (code == MP_OK) code = move_attempt(s, event_id, webhook_id, err);
   if (code == MP_OK && anew) code = mp_sqlite_output_forget(s, event_id, webhook_id, err);
   if (code != MP_OK) return code;

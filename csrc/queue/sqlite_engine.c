@@ -139,7 +139,7 @@ static mp_code release_leases(mp_sqlite *s, int64_t first, int64_t last, int64_t
                     "WHERE state = 1 AND lease BETWEEN ?1 AND ?2",
                     first, last, &waiting, err);
   *released += waiting + dead;
-  return code;
+  return code == MP_OK ? mp_sqlite_bundles_release(s, first, last, released, err) : code;
 }
 
 static mp_code delete_engine(mp_sqlite *s, int64_t id, mp_error *err) {

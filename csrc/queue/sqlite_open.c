@@ -22,6 +22,7 @@ static void close_store(mp_store *store) {
   for (int i = 0; i < MP_SQL_COUNT; i++)
     sqlite3_finalize(s->statements[i]);
   sqlite3_close(s->db);
+  mp_sqlite_bundles_free(s);
   free(s->reserve);
   free(s->name);
   free(s);

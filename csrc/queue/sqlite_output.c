@@ -27,7 +27,9 @@ mp_code mp_sqlite_output_put(mp_store *store, int64_t event_id, int64_t webhook_
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
   bool has = false;
-  mp_code code = has_lease(s, event_id, webhook_id, lease, &has, err);
+  mp_code code = mp_sqlite_unbundle(s, err);
+
+  if (code == MP_OK) code = has_lease(s, event_id, webhook_id, lease, &has, err);
 
   *applied = false;
   if (code != MP_OK || !has) return code;

@@ -1,7 +1,8 @@
 /* Forgetting old history in the SQLite store, a step at a time. Runs on the store thread.
  *
  * What always holds: an event goes with all its deliveries and attempts, and only when none of them
- * is waiting for a webhook that is enabled, or leased. */
+ * is waiting for a webhook that is enabled, or leased; so events from the first on that a bundle
+ * may need are not looked at. */
 #include "base/id.h"
 #include "queue/sqlite.h"
 
@@ -9,15 +10,17 @@
 enum { ENDED = 0, DEAD = 1, HELD = 2, OPEN = 3 };
 
 static mp_code find_old(mp_sqlite *s, int64_t after, int limit, sqlite3_stmt **q, mp_error *err) {
-  mp_code code =
-      mp_sqlite_write(s, MP_SQL_PRUNE_FIND,
-                      "SELECT e.id, coalesce((SELECT max(CASE d.state WHEN 1 THEN 3 WHEN 3 THEN 1 "
-                      "WHEN 0 THEN iif(d.due_ms = " MP_PARKED_SQL
-                      ", 2, coalesce((SELECT 2 + w.enabled "
-                      "FROM webhook w WHERE w.id = d.webhook_id), 3)) ELSE 0 END) "
-                      "FROM delivery d WHERE d.event_id = e.id), 0) "
-                      "FROM event e WHERE e.id > ?1 ORDER BY e.id LIMIT ?2",
-                      q, err);
+  mp_code code = mp_sqlite_write(
+      s, MP_SQL_PRUNE_FIND,
+      "SELECT e.id, coalesce((SELECT max(CASE d.state WHEN 1 THEN 3 WHEN 3 THEN 1 "
+      "WHEN 0 THEN iif(d.due_ms = " MP_PARKED_SQL
+      ", 2, coalesce((SELECT 2 + w.enabled "
+      "FROM webhook w WHERE w.id = d.webhook_id), 3)) ELSE 0 END) "
+      "FROM delivery d WHERE d.event_id = e.id), 0) "
+      "FROM event e WHERE e.id > ?1 AND "
+      "e.id < coalesce((SELECT min(oldest) FROM bundle WHERE open > 0), 9223372036854775807) "
+      "ORDER BY e.id LIMIT ?2",
+      q, err);
   if (code != MP_OK) return code;
   sqlite3_bind_int64(*q, 1, after);
   sqlite3_bind_int(*q, 2, limit);

@@ -75,9 +75,11 @@ static mp_code each_delivery(mp_sqlite *s, const mp_delivery_filter *filter, mp_
                              void *arg, int *count, mp_error *err) {
   sqlite3_stmt *q = NULL;
   bool row;
-  mp_code code = prepare_listing(s, filter, &q, err);
+  mp_code code = mp_sqlite_unbundle(s, err);
 
   *count = 0;
+  if (code == MP_OK) code = mp_sqlite_ended_flush(s, err);
+  if (code == MP_OK) code = prepare_listing(s, filter, &q, err);
   if (code != MP_OK) return code;
   while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
     mp_delivery_row delivery = {

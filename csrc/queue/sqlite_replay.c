@@ -54,9 +54,10 @@ mp_code mp_sqlite_replay(mp_store *store, const mp_replay_range *range, mp_repla
   sqlite3_stmt *q;
   int seen = 0;
   bool row;
-  mp_code code = prepare(s, range, &q, err);
+  mp_code code = mp_sqlite_unbundle(s, err);
 
   *next = 0;
+  if (code == MP_OK) code = prepare(s, range, &q, err);
   if (code != MP_OK) return code;
   while ((code = mp_sqlite_step(s, q, &row, err)) == MP_OK && row) {
     int64_t created_ms = sqlite3_column_int64(q, 4);

@@ -2,12 +2,14 @@
  * store thread, when a store is opened.
  *
  * The layout, and why. An event that is delivered at once costs a write to each of event,
- * event_type, delivery_webhook, and two to delivery and delivery_lease.
+ * event_type, delivery and delivery_webhook, and a part of one to bundle.
  * - event is keyed by its id, which grows with time: new events are appended.
  * - delivery is keyed by (event, webhook), so that it is appended too. It stays small: the event's
  *   body is in event, the attempts that failed are in attempt. The attempt that delivered is in the
  *   delivery's own row (at_ms, duration_us, status, response; NULL in every other row): the usual
  *   delivery has just this one, and needs no row in attempt.
+ * - bundle has deliveries that were leased as they were inserted, until their first attempt has
+ *   ended; they have no row in delivery meanwhile (sqlite_bundle.c).
  * - A delivery is held when it is waiting (state 0) and its webhook is disabled, or its due time
  *   never comes because a script failed (MP_PARKED): MP_HELD is not stored, so that disabling a
  *   webhook with a million waiting deliveries writes one row.
@@ -48,6 +50,10 @@ static const struct {
     {"delivery_ended",
      "CREATE INDEX delivery_ended ON delivery(state, event_id, webhook_id) WHERE state >= 3"},
     {"delivery_webhook", "CREATE INDEX delivery_webhook ON delivery(webhook_id, event_id)"},
+    {"bundle",
+     "CREATE TABLE bundle("
+     "id INTEGER PRIMARY KEY, open INTEGER NOT NULL, oldest INTEGER NOT NULL, "
+     "deliveries BLOB NOT NULL) STRICT"},
     {"attempt",
      "CREATE TABLE attempt("
      "event_id INTEGER NOT NULL, webhook_id INTEGER NOT NULL, number INTEGER NOT NULL, "

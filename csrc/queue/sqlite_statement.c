@@ -65,8 +65,8 @@ mp_code mp_sqlite_fail(mp_sqlite *s, int rc, mp_error *err) {
   return mp_fail(err, code, "%s: %s", s->name, sqlite3_errmsg(s->db));
 }
 
-mp_code mp_sqlite_read(mp_sqlite *s, mp_sql slot, const char *sql, sqlite3_stmt **out,
-                       mp_error *err) {
+mp_code mp_sqlite_statement(mp_sqlite *s, mp_sql slot, const char *sql, sqlite3_stmt **out,
+                            mp_error *err) {
   *out = NULL;
   if (!s->statements[slot]) {
     int rc =
@@ -75,6 +75,13 @@ mp_code mp_sqlite_read(mp_sqlite *s, mp_sql slot, const char *sql, sqlite3_stmt 
   }
   *out = s->statements[slot];
   return MP_OK;
+}
+
+mp_code mp_sqlite_read(mp_sqlite *s, mp_sql slot, const char *sql, sqlite3_stmt **out,
+                       mp_error *err) {
+  mp_code code = mp_sqlite_ended_flush(s, err);
+  *out = NULL;
+  return code == MP_OK ? mp_sqlite_statement(s, slot, sql, out, err) : code;
 }
 
 static mp_code in_transaction(mp_sqlite *s, mp_error *err) {
@@ -129,13 +136,22 @@ mp_code mp_sqlite_integer(mp_sqlite *s, sqlite3_stmt *q, int64_t fallback, int64
 
 /* ---- transactions --------------------------------------------------------------------------- */
 
+/* What a transaction before may have left in memory: SQLite ends one by itself after some errors.
+ */
+static void forget(mp_sqlite *s) {
+  memset(s->added, 0, sizeof s->added);
+  s->ended_count = 0;
+  mp_sqlite_bundles_undo(s);
+  mp_sqlite_webhook_forget(s);
+}
+
 mp_code mp_sqlite_begin(mp_store *store, mp_error *err) {
   mp_sqlite *s = mp_sqlite_of(store);
   sqlite3_stmt *q;
-  mp_code code = mp_sqlite_read(s, MP_SQL_BEGIN, "BEGIN IMMEDIATE", &q, err);
+  mp_code code;
 
-  memset(s->added, 0, sizeof s->added);
-  mp_sqlite_webhook_forget(s);
+  forget(s);
+  code = mp_sqlite_read(s, MP_SQL_BEGIN, "BEGIN IMMEDIATE", &q, err);
   return code == MP_OK ? mp_sqlite_run(s, q, NULL, err) : code;
 }
 
@@ -150,6 +166,7 @@ static const char rollback_sql[] = "ROLLBACK";
 
 void mp_sqlite_rollback(mp_store *store) {
   mp_sqlite *s = mp_sqlite_of(store);
+  forget(s);
   if (!sqlite3_get_autocommit(s->db)) control(store, MP_SQL_ROLLBACK, rollback_sql, NULL);
 }
 
@@ -168,10 +185,16 @@ static void write_over(mp_store *store) {
 }
 
 mp_code mp_sqlite_commit(mp_store *store, mp_error *err) {
-  mp_code code = mp_sqlite_total_flush(mp_sqlite_of(store), err);
+  mp_sqlite *s = mp_sqlite_of(store);
+  mp_code code = mp_sqlite_ended_flush(s, err);
 
+  if (code == MP_OK) code = mp_sqlite_bundles_write(s, err);
+  if (code == MP_OK) code = mp_sqlite_total_flush(s, err);
   if (code == MP_OK) code = control(store, MP_SQL_COMMIT, "COMMIT", err);
-  if (code != MP_OK) write_over(store);
+  if (code == MP_OK)
+    mp_sqlite_bundles_settle(s);
+  else
+    write_over(store);
   return code;
 }
 

@@ -43,7 +43,8 @@ mp_code mp_sqlite_count(mp_store *store, mp_store_counts *out, mp_error *err) {
   mp_code code = mp_sqlite_read(
       s, MP_SQL_COUNT_ALL,
       "SELECT t.events, t.accepted, t.delivered, t.dead, t.filtered, "
-      "(SELECT count(*) FROM delivery INDEXED BY delivery_lease WHERE state = 1), "
+      "(SELECT count(*) FROM delivery INDEXED BY delivery_lease WHERE state = 1) "
+      "+ (SELECT coalesce(sum(open), 0) FROM bundle), "
       "(SELECT count(*) FROM webhook w CROSS JOIN delivery d INDEXED BY delivery_due "
       "ON d.webhook_id = w.id AND d.state = 0 WHERE w.enabled = 1), "
       "(SELECT count(*) FROM webhook w CROSS JOIN delivery d INDEXED BY delivery_due "
@@ -88,7 +89,8 @@ mp_code mp_sqlite_read_totals(mp_store *store, mp_store_totals *out, mp_error *e
       mp_sqlite_read(s, MP_SQL_TOTALS,
                      "SELECT t.events, t.accepted, t.delivered, t.dead, t.filtered, "
                      "(SELECT count(*) FROM delivery INDEXED BY delivery_lease WHERE state = 1 "
-                     "AND webhook_id <> 0) FROM (SELECT 1) LEFT JOIN total t ON t.id = 1",
+                     "AND webhook_id <> 0) + (SELECT coalesce(sum(open), 0) FROM bundle) "
+                     "FROM (SELECT 1) LEFT JOIN total t ON t.id = 1",
                      &q, err);
 
   *out = (mp_store_totals){0};

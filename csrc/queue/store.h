@@ -232,6 +232,9 @@ typedef struct mp_new_delivery {
   mp_delivery_state state; /* MP_LEASED, MP_WAITING or MP_HELD; then what it became */
   int64_t due_ms;
   int64_t lease; /* whose it is when it is leased */
+  /* Of a leased one: it may be kept with others until its first attempt has ended, which costs
+   * less. Another process's reads do not find it until then: for who is alone on the store. */
+  bool bundled;
   /* NULL: it goes when it is due. Else it goes in order: of a webhook's deliveries with the same
    * key one at a time is leased or waits for a time of its own; the others wait behind it, and the
    * one of the oldest event comes next when it has ended. */
@@ -246,7 +249,7 @@ typedef struct mp_new_delivery {
  * the error class "deleted"; behind another it waits, whatever was asked for. */
 mp_code mp_store_delivery_insert(mp_store *store, mp_new_delivery *delivery, mp_error *err);
 
-/* Several at once. None has an order key. */
+/* Several at once. None has an order key. Those that are bundled go by ascending lease. */
 mp_code mp_store_deliveries_insert(mp_store *store, mp_new_delivery *deliveries, size_t count,
                                    mp_error *err);
 
@@ -316,7 +319,8 @@ typedef struct mp_finish {
 /* Ends a lease: stores the attempt (its number is the delivery's attempts_total + 1) and the new
  * state. applied is false, and nothing changes, when the lease is no longer the delivery's.
  * MP_WAITING is settled as in mp_store_delivery_insert: held when the webhook is disabled; it and
- * MP_HELD are dead when the webhook has been deleted. */
+ * MP_HELD are dead when the webhook has been deleted. What finish points to lives until the
+ * transaction's end. */
 mp_code mp_store_finish(mp_store *store, const mp_finish *finish, bool *applied, mp_error *err);
 
 /* The webhook's deliveries that mp_store_finish held are due at now_ms. */
@@ -469,7 +473,8 @@ typedef struct mp_event_filter {
 mp_code mp_store_events(mp_store *store, const mp_event_filter *filter, mp_event_fn fn, void *arg,
                         mp_error *err);
 
-/* Reads what waits and is leased, however much that is, and the running totals of the rest. */
+/* Reads what waits and is leased, however much that is, and the running totals of the rest. As of
+ * the last commit, as the next. */
 typedef struct mp_store_counts {
   int64_t events;   /* in the store */
   int64_t accepted; /* deliveries ever inserted */

@@ -14,30 +14,73 @@
 
 static char body[3000];
 
-/* Group g has the events g * GROUP + 1 and so on. */
-static mp_code write_group(fixture *f, int64_t hook, int g) {
-  mp_code code = mp_store_begin(f->store, &f->err);
-  for (int i = 1; i <= GROUP && code == MP_OK; i++) {
-    int64_t id = g * GROUP + i, lease = MP_LEASE(1, id);
-    mp_event_row event = {
-        .id = id, .type = "t", .body = body, .body_len = sizeof body, .idempotency_key = "k"};
-    mp_attempt failed = {.status = 500, .error_class = "http", .response = body, .response_len = 9};
-    mp_new_delivery delivery = {
-        .event_id = id, .webhook_id = hook, .state = MP_LEASED, .due_ms = 1, .lease = lease};
-    mp_finish end = {.event_id = id, .webhook_id = hook, .lease = lease, .attempt = &failed};
+static mp_code ignore(void *arg, const mp_delivery_row *row, mp_error *err) {
+  (void)arg;
+  (void)row;
+  (void)err;
+  return MP_OK;
+}
+
+static mp_code insert_group(fixture *f, mp_new_delivery *deliveries, bool bundled) {
+  mp_code code = MP_OK;
+
+  for (int i = 0; i < GROUP && code == MP_OK; i++) {
+    mp_event_row event = {.id = deliveries[i].event_id,
+                          .type = "t",
+                          .body = body,
+                          .body_len = sizeof body,
+                          .idempotency_key = "k"};
+    code = mp_store_event_insert(f->store, &event, &f->err);
+    if (code == MP_OK && !bundled)
+      code = mp_store_delivery_insert(f->store, &deliveries[i], &f->err);
+  }
+  if (code == MP_OK && bundled)
+    code = mp_store_deliveries_insert(f->store, deliveries, GROUP, &f->err);
+  return code;
+}
+
+/* Every other one's first attempt fails. */
+static mp_code end_group(fixture *f, const mp_new_delivery *deliveries) {
+  mp_attempt failed = {.status = 500, .error_class = "http", .response = body, .response_len = 9};
+  mp_code code = MP_OK;
+
+  for (int i = 0; i < GROUP && code == MP_OK; i += 2) {
+    mp_finish end = {.event_id = deliveries[i].event_id,
+                     .webhook_id = deliveries[i].webhook_id,
+                     .lease = deliveries[i].lease,
+                     .attempt = &failed};
     bool applied;
 
-    code = mp_store_event_insert(f->store, &event, &f->err);
-    if (code == MP_OK) {
-      code = mp_store_delivery_insert(f->store, &delivery, &f->err);
-    }
-    if (code == MP_OK && i % 2) {
-      code = mp_store_finish(f->store, &end, &applied, &f->err);
-      if (code == MP_OK) assert_true(applied);
-    }
+    code = mp_store_finish(f->store, &end, &applied, &f->err);
+    if (code == MP_OK) assert_true(applied);
   }
+  return code;
+}
+
+/* Group g has the events g * GROUP + 1 and so on; of every other group the deliveries are bundled.
+ * Then somebody looks, which may fail. */
+static mp_code write_group(fixture *f, int64_t hook, int g) {
+  mp_delivery_filter all = {.state = -1, .limit = 1};
+  mp_new_delivery deliveries[GROUP];
+  mp_error unheard;
+  mp_code code = mp_store_begin(f->store, &f->err);
+
+  for (int i = 0; i < GROUP; i++) {
+    int64_t id = g * GROUP + i + 1;
+    deliveries[i] = (mp_new_delivery){.event_id = id,
+                                      .webhook_id = hook,
+                                      .state = MP_LEASED,
+                                      .due_ms = 1,
+                                      .lease = MP_LEASE(1, id),
+                                      .bundled = g % 2};
+  }
+  if (code == MP_OK) code = insert_group(f, deliveries, g % 2);
+  if (code == MP_OK) code = end_group(f, deliveries);
   if (code == MP_OK) code = mp_store_commit(f->store, &f->err);
-  if (code != MP_OK) mp_store_rollback(f->store);
+  if (code == MP_OK)
+    mp_store_deliveries(f->store, &all, ignore, NULL, &unheard);
+  else
+    mp_store_rollback(f->store);
   return code;
 }
 
