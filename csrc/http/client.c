@@ -28,6 +28,7 @@ typedef struct slot {
   mp_client *client;
   CURL *easy;
   const mp_target *target;
+  unsigned long long set_for; /* the number of the target that the handle is set for; 0: none */
   void *arg;
   mp_done_fn done;
   int64_t at_ms;
@@ -94,6 +95,8 @@ static void free_slot(slot *s) {
 
 static const mp_tls usual_tls;
 
+#define SET(option, value) ok = ok && curl_easy_setopt(s->easy, option, value) == CURLE_OK
+
 /* Gives the slot an easy handle, if it has none. False: out of memory. */
 static bool open_handle(slot *s) {
   bool ok = true;
@@ -101,7 +104,6 @@ static bool open_handle(slot *s) {
   if (s->easy) return true;
   s->easy = curl_easy_init();
   if (!s->easy) return false;
-#define SET(option, value) ok = ok && curl_easy_setopt(s->easy, option, value) == CURLE_OK
   SET(CURLOPT_NOSIGNAL, 1L); /* other threads' signals are not ours */
   SET(CURLOPT_POST, 1L);
   SET(CURLOPT_FOLLOWLOCATION,
@@ -119,7 +121,6 @@ static bool open_handle(slot *s) {
   SET(CURLOPT_OPENSOCKETDATA, s);
   SET(CURLOPT_ERRORBUFFER, s->error);
   SET(CURLOPT_PRIVATE, s);
-#undef SET
   ok = ok && mp_loop_watch(s->client->loop, s->easy);
   if (!ok) close_handle(s);
   return ok;
@@ -221,6 +222,28 @@ static struct curl_slist *put_fields(slot *s, const mp_request *request, struct 
   return request->field_count ? s->fields : lines;
 }
 
+/* Sets what all requests of the target have alike. */
+static bool set_for(slot *s, const mp_target *t) {
+  bool ok = true;
+
+  if (s->set_for == t->number) return true;
+  s->set_for = 0;
+  SET(CURLOPT_URL, t->url_text); /* else libcurl writes it out of the parsed one */
+  SET(CURLOPT_CURLU, t->url);
+  SET(CURLOPT_PROXY, t->proxy); /* never NULL: libcurl would ask the environment */
+  /* One connection may do for all, if its handshake says HTTP/2: worth waiting for. */
+  SET(CURLOPT_PIPEWAIT, t->tls && s->client->http2 ? 1L : 0L);
+  if (t->tls_options.configured || s->own_tls) {
+    s->own_tls = true; /* also when it fails in the middle */
+    ok = ok && mp_tls_apply(&t->tls_options, s->easy);
+    s->own_tls = !ok || t->tls_options.configured;
+  }
+  SET(CURLOPT_TIMEOUT_MS, t->timeout_ms);
+  SET(CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout_ms);
+  if (ok) s->set_for = t->number;
+  return ok;
+}
+
 static bool prepare(slot *s, const mp_request *request) {
   const mp_target *t = request->target;
   struct curl_slist *lines;
@@ -233,21 +256,8 @@ static bool prepare(slot *s, const mp_request *request) {
     lines = mp_target_lines(request->target, request->event);
   }
   if (lines) lines = put_fields(s, request, lines);
-  ok = lines != NULL;
-#define SET(option, value) ok = ok && curl_easy_setopt(s->easy, option, value) == CURLE_OK
-  SET(CURLOPT_URL, t->url_text); /* else libcurl writes it out of the parsed one */
-  SET(CURLOPT_CURLU, t->url);
+  ok = lines != NULL && set_for(s, t);
   SET(CURLOPT_HTTPHEADER, lines);
-  SET(CURLOPT_PROXY, t->proxy); /* never NULL: libcurl would ask the environment */
-  /* One connection may do for all, if its handshake says HTTP/2: worth waiting for. */
-  SET(CURLOPT_PIPEWAIT, t->tls && s->client->http2 ? 1L : 0L);
-  if (t->tls_options.configured || s->own_tls) {
-    s->own_tls = true; /* also when it fails in the middle */
-    ok = ok && mp_tls_apply(&t->tls_options, s->easy);
-    s->own_tls = !ok || t->tls_options.configured;
-  }
-  SET(CURLOPT_TIMEOUT_MS, t->timeout_ms);
-  SET(CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout_ms);
   SET(CURLOPT_POSTFIELDS, request->body);
   SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
 #undef SET

@@ -2,12 +2,15 @@
  * parsing and no merging. Made and used by the delivery thread. */
 #include "http/target.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "http/url.h"
+
+static atomic_ullong numbers;
 
 static mp_code copy_headers(mp_headers *to, const mp_headers *from, mp_error *err) {
   mp_code code = MP_OK;
@@ -58,6 +61,7 @@ mp_code mp_target_new(const mp_target_options *options, mp_target **out, mp_erro
 
   *out = NULL;
   if (!t) return mp_fail(err, MP_ENOMEM, "out of memory");
+  t->number = 1 + atomic_fetch_add(&numbers, 1);
   mp_headers_init(&t->defaults);
   mp_headers_init(&t->headers);
   t->timeout_ms = (long)options->timeout_ms;

@@ -15,6 +15,7 @@ typedef struct mp_event_lines {
 } mp_event_lines;
 
 struct mp_target {
+  unsigned long long number; /* no other target of the process has it, not even a former one */
   CURLU *url;
   char *url_text; /* as libcurl writes it; libcurl's */
   mp_place place;

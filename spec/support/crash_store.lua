@@ -37,12 +37,48 @@ function crash_store.integrity(path)
   return table.concat(found, "\n")
 end
 
---- What some engine has, or had when it died.
+-- The set of "EVENT WEBHOOK", two ids.
+local function deliveries(path, where)
+  local set = {}
+  for line in lines(path, "SELECT " .. id_text "event_id" .. ", webhook_id FROM delivery WHERE " .. where) do
+    set[line] = true
+  end
+  return set
+end
+
+-- The hexadecimal digits of eight bytes, the lowest first, as of a big-endian number.
+local function turned(hex)
+  return (hex:gsub("(%x%x)", "%1 "):reverse():gsub(" (%x)(%x)", "%2%1"))
+end
+
+local BITS = {}
+for i = 0, 15 do
+  local bits = ""
+  for k = 3, 0, -1 do
+    bits = bits .. math.floor(i / 2 ^ k) % 2
+  end
+  BITS[("%X"):format(i)] = bits
+end
+
+-- As id_text, of a number in hexadecimal digits: LuaJIT has no integers of 64 bits.
+local function id_of(hex)
+  local bits = "0" .. hex:gsub("%x", BITS)
+  return "evt_" .. bits:gsub("%d%d%d%d%d", function(digit)
+    local n = tonumber(digit, 2)
+    return ("0123456789abcdefghjkmnpqrstvwxyz"):sub(n + 1, n + 1)
+  end)
+end
+
+--- What some engine has, or had when it died: in rows of its own, or in a bundle and not ended (csrc/queue/sqlite_bundle.c).
 ---@return table<string, boolean> leased by "EVENT WEBHOOK", two ids
 function crash_store.leased(path)
-  local leased = {}
-  for line in lines(path, "SELECT " .. id_text "event_id" .. ", webhook_id FROM delivery WHERE lease IS NOT NULL") do
-    leased[line] = true
+  local leased = deliveries(path, "lease IS NOT NULL")
+  local ended = deliveries(path, "lease IS NULL AND event_id >= (SELECT min(oldest) FROM bundle WHERE open > 0)")
+  for bundle in lines(path, "SELECT hex(deliveries) FROM bundle WHERE open > 0") do
+    for event, webhook in bundle:gmatch("(" .. ("%x"):rep(16) .. ")(" .. ("%x"):rep(16) .. ")") do
+      local delivery = id_of(turned(event)) .. " " .. tonumber(turned(webhook), 16)
+      leased[delivery] = leased[delivery] or not ended[delivery] or nil
+    end
   end
   return leased
 end
