@@ -37,7 +37,8 @@ static size_t kept_of(const mp_response *r, size_t bytes) {
 static size_t on_text(char *bytes, size_t size, size_t n, void *arg) {
   mp_response *r = arg;
   size_t len = size * n, keep;
-  bool continued = bytes == r->unsettled + r->unsettled_len; /* long lines come in pieces */
+  /* Long lines come in pieces. */
+  bool continued = r->unsettled && bytes == r->unsettled + r->unsettled_len;
 
   if (!r->head_complete && !r->has_field && !continued && (*bytes == ' ' || *bytes == '\t')) {
     r->fault = "the response's header fields begin with a space";
@@ -55,26 +56,28 @@ static size_t on_text(char *bytes, size_t size, size_t n, void *arg) {
   return REFUSE;
 }
 
-static void take_back(mp_response *r, const char *line) {
-  if (line != r->unsettled) return; /* a trailer, which comes here alone */
+/* False: it is a trailer, which comes here alone. */
+static bool take_back(mp_response *r, const char *line) {
+  if (line != r->unsettled) return false;
   r->body_bytes -= r->unsettled_len;
   r->len = kept_of(r, r->body_bytes);
   r->unsettled = NULL;
   r->unsettled_len = 0;
+  return true;
 }
 
 static size_t on_line(char *bytes, size_t size, size_t n, void *arg) {
   mp_response *r = arg;
   size_t len = size * n;
 
-  take_back(r, bytes);
-  /* libcurl takes a head that ends with the connection for a whole one. */
-  if (len > 5 && memcmp(bytes, "HTTP/", 5) == 0)
-    r->head_complete = false;
-  else if (len <= 2 && (bytes[0] == '\r' || bytes[0] == '\n'))
-    r->head_complete = true;
-  else
-    r->has_field = true;
+  /* libcurl takes a head that ends with the connection for a whole one. What it takes for the first
+   * and the last line of one is told here by their places: it stores neither. */
+  if (take_back(r, bytes)) {
+    bool last = r->in_head && (*bytes == '\r' || *bytes == '\n');
+    r->has_field = r->has_field || (r->in_head && !last);
+    r->head_complete = last;
+    r->in_head = !last;
+  }
   r->head_bytes += len;
   if (r->head_bytes <= HEAD_MAX) return len;
   r->fault = "the response's header fields are over 64 KiB";

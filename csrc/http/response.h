@@ -12,6 +12,7 @@ typedef struct mp_response {
   size_t len;
   size_t body_bytes; /* of them all */
   size_t head_bytes;
+  bool in_head;          /* after the first line of a head, until its last */
   bool head_complete;    /* of the last response head: the empty line after it came */
   bool has_field;        /* a header field came */
   bool cut;              /* we ended the body: it passed what is read of one */

@@ -113,6 +113,10 @@ static void a_head_that_begins_with_a_folded_line_is_refused(void **state) {
     assert_string_equal(o.error_class, "");
     o = answered(*state, "HTTP/1.1 200 OK\r\n\tfolded: x\r\nContent-Length: 0\r\n\r\n");
     assert_string_equal(o.error_class, "response");
+    o = answered(*state, "http/1.1 200 OK\r\n folded: x\r\nContent-Length: 0\r\n\r\n");
+    assert_string_equal(o.error_class, "response");
+    o = answered(*state, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n folded: x\r\n\r\n");
+    assert_string_equal(o.error_class, "response");
   }
 }
 
