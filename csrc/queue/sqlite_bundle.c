@@ -21,11 +21,11 @@
 #define LEAST     4   /* fewer cost no more in rows of their own */
 #define MOST_KEPT 256 /* bundles; over half of it the oldest's deliveries get their rows */
 
+/* In the row each entry has an event id and a webhook id, little-endian, or 0 and 0. A row is
+ * always of one size: one that is written over stays where it is. */
 #define NUMBER_SIZE 8
-#define ENTRY_SIZE                                                                           \
-  (2 * NUMBER_SIZE)              /* in the row: event id, webhook id, little-endian; or 0, 0 \
-                                  */
-#define SIZE (MOST * ENTRY_SIZE) /* always: a row that is written over stays where it is */
+#define ENTRY_SIZE  (2 * NUMBER_SIZE)
+#define SIZE        (MOST * ENTRY_SIZE)
 
 typedef struct entry {
   int64_t event_id;
