@@ -26,6 +26,13 @@ static void insert(fixture *f, int64_t first, int count, int64_t webhook, int64_
   must(f, mp_store_deliveries_insert(f->store, deliveries, (size_t)count, &f->err));
 }
 
+/* In a transaction of its own. */
+static void store(fixture *f, int64_t first, int count, int64_t webhook, int64_t lease) {
+  begin(f);
+  insert(f, first, count, webhook, lease);
+  commit(f);
+}
+
 static bool ends(fixture *f, int64_t event, int64_t webhook, int64_t lease,
                  mp_delivery_state state) {
   static const mp_attempt good = {.at_ms = 11, .duration_us = 22, .status = 204};
@@ -64,9 +71,7 @@ static void each_outcome_is_as_with_a_row(void **state) {
   int64_t w = one_webhook(f);
   seen row;
 
-  begin(f);
-  insert(f, FIRST, 40, w, LEASE);
-  commit(f);
+  store(f, FIRST, 40, w, LEASE);
   count_is(f, 40, 0, 0, 0);
 
   begin(f);
@@ -116,9 +121,7 @@ static void what_is_rolled_back_was_not(void **state) {
   mp_store_rollback(f->store);
   count_is(f, 0, 0, 0, 0);
 
-  begin(f);
-  insert(f, FIRST, 10, w, LEASE + 10);
-  commit(f);
+  store(f, FIRST, 10, w, LEASE + 10);
   for (int round = 0; round < 2; round++) {
     begin(f);
     for (int i = 0; i < 10; i++)
@@ -139,9 +142,7 @@ static void those_that_hang_hold_up_no_others(void **state) {
   int64_t w = one_webhook(f);
 
   for (int k = 0; k < 600; k++) {
-    begin(f);
-    insert(f, FIRST + 8 * k, 8, w, LEASE + 8 * k);
-    commit(f);
+    store(f, FIRST + 8 * k, 8, w, LEASE + 8 * k);
     begin(f);
     for (int i = 1; i < 8; i++)
       assert_true(ends(f, FIRST + 8 * k + i, w, LEASE + 8 * k + i, MP_DELIVERED));
@@ -234,9 +235,7 @@ static void a_killed_engine_loses_nothing(void **state) {
   fixture *f = *state;
   int64_t w = one_webhook(f);
 
-  begin(f);
-  insert(f, FIRST, 64, w, LEASE);
-  commit(f);
+  store(f, FIRST, 64, w, LEASE);
   begin(f);
   assert_true(ends(f, FIRST + 9, w, LEASE + 9, MP_DELIVERED));
   commit(f);
@@ -253,9 +252,7 @@ static void leaving_gives_back(void **state) {
   fixture *f = *state;
   int64_t w = one_webhook(f);
 
-  begin(f);
-  insert(f, FIRST, 8, w, LEASE);
-  commit(f);
+  store(f, FIRST, 8, w, LEASE);
   begin(f);
   assert_true(ends(f, FIRST, w, LEASE, MP_DELIVERED));
   must(f, mp_store_engine_leave(f->store, ENGINE, &f->err));
@@ -271,9 +268,7 @@ static void another_engine_forgets_no_event_under_way(void **state) {
   mp_store *other = another(f);
   mp_pruned pruned;
 
-  begin(f);
-  insert(f, FIRST, 8, w, LEASE);
-  commit(f);
+  store(f, FIRST, 8, w, LEASE);
   for (int round = 0; round < 2; round++) {
     assert_int_equal(mp_store_begin(other, NULL), MP_OK);
     assert_int_equal(mp_store_prune(other, &all, INT64_MAX / 2, 0, &pruned, NULL), MP_OK);
@@ -294,9 +289,7 @@ static void one_under_way_is_not_sent_again(void **state) {
   fixture *f = *state;
   int64_t w = one_webhook(f);
 
-  begin(f);
-  insert(f, FIRST, 8, w, LEASE);
-  commit(f);
+  store(f, FIRST, 8, w, LEASE);
   begin(f);
   must_fail(f, MP_EBUSY, mp_store_resend(f->store, FIRST + 3, w, false, 7, &f->err));
   mp_store_rollback(f->store);
@@ -321,9 +314,7 @@ static void lists_have_what_is_under_way(void **state) {
   int64_t w = one_webhook(f);
   int count = 0;
 
-  begin(f);
-  insert(f, FIRST, 8, w, LEASE);
-  commit(f);
+  store(f, FIRST, 8, w, LEASE);
   begin(f);
   assert_true(ends(f, FIRST + 3, w, LEASE + 3, MP_DELIVERED));
   must(f, mp_store_deliveries(f->store, &all, count_row, &count, &f->err)); /* in the same one */
