@@ -97,10 +97,11 @@ function context:moonpost(task, options)
 end
 
 --- A bare libcurl loop (bench/peers/curl_multi.c).
----@param task { url: string, count: integer, connections: integer, size: integer?, ca: string? }
+---@param task { url: string, count: integer, connections: integer, size: integer?, threads: integer?, ca: string? }
 function context:curl_multi(task, options)
   return self:side("curl_multi", {
-    self.programs .. "/curl_multi", task.url, task.count, task.connections, self:body_file(task.size or 598), task.ca,
+    self.programs .. "/curl_multi", task.url, task.count, task.connections, self:body_file(task.size or 598),
+    task.threads or 1, task.ca,
   }, options)
 end
 

@@ -21,8 +21,8 @@ function engine.report(result)
 end
 
 --- Opens an engine.
----@param job table store; concurrency, max_concurrency, events, inbox, scripts, ca (may be absent). With ca it has a webhook for url, whose
--- receiver's CA that is
+---@param job table store; concurrency, max_concurrency, threads, events, inbox, scripts, ca (may be absent). With ca it has
+-- a webhook for url, whose receiver's CA that is
 function engine.open(job)
   return assert(moonpost.open { webhooks = {
     store = job.store or ":memory:",
@@ -31,6 +31,7 @@ function engine.open(job)
     scripts = job.scripts,
     delivery = {
       concurrency = job.concurrency, maxConcurrency = job.max_concurrency, timeout = job.timeout,
+      threads = job.threads,
     },
     -- Only the config names files anywhere.
     endpoints = job.ca and { { name = "bench", url = job.url, events = { "entry.*" }, tls = { ca = job.ca } } } or nil,

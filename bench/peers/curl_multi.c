@@ -1,20 +1,25 @@
 /* The limit to reach: the same POSTs by a bare libcurl multi loop, which keeps nothing, checks
- * nothing, signs nothing and retries nothing. One thread; easy handles, URL and header list are
- * made once, with the same fields as moonpost's requests.
+ * nothing, signs nothing and retries nothing. Easy handles, URL and header list are made once, with
+ * the same fields as moonpost's requests. On one thread, or on several that each have a loop, and
+ * their part of the requests and connections.
  *
- *   curl_multi URL REQUESTS CONNECTIONS BODY-FILE [CA-FILE]
+ *   curl_multi URL REQUESTS CONNECTIONS BODY-FILE THREADS [CA-FILE]
  *
- * With a CA file it speaks HTTP/2 where the server offers it, all requests on one connection.
- * Prints
+ * With a CA file it speaks HTTP/2 where the server offers it, all requests of a thread on
+ * one connection. Prints
  * {"requests":N,"seconds":S,"cpu_seconds":C}; the exit status is 1 when an answer was not 200. */
 #include <curl/curl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 
+#define MAX_THREADS 8
+
 typedef struct job {
   CURLM *multi;
+  CURL **easy; /* one for each connection */
   CURLU *url;
   struct curl_slist *headers;
   const char *ca; /* NULL: none */
@@ -112,12 +117,13 @@ static void take_done(job *j) {
   }
 }
 
-static void run(job *j, CURL **easy) {
+static void *run(void *arg) {
+  job *j = arg;
   long before;
   int running;
 
   for (long i = 0; i < j->connections && j->started < j->requests; i++)
-    start(j, easy[i]);
+    start(j, j->easy[i]);
   while (j->done < j->requests) {
     if (curl_multi_perform(j->multi, &running) != CURLM_OK) die("curl_multi_perform failed");
     before = j->done;
@@ -125,50 +131,81 @@ static void run(job *j, CURL **easy) {
     if (j->done > before) continue; /* what was started goes out first */
     curl_multi_poll(j->multi, NULL, 0, 1000, NULL);
   }
+  return NULL;
+}
+
+/* Its part of what all threads do together. */
+static long part(long whole, long threads, long index) {
+  return whole / threads + (index < whole % threads ? 1 : 0);
+}
+
+static void prepare(job *j, const char *url) {
+  j->multi = curl_multi_init();
+  j->url = curl_url();
+  if (!j->multi || !j->url || curl_url_set(j->url, CURLUPART_URL, url, 0) != CURLUE_OK) {
+    die("not a URL");
+  }
+  curl_multi_setopt(j->multi, CURLMOPT_MAXCONNECTS, j->connections);
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+    j->headers = curl_slist_append(j->headers, fields[i]);
+  j->easy = calloc((size_t)j->connections, sizeof *j->easy);
+  if (!j->easy) die("out of memory");
+  for (long i = 0; i < j->connections; i++) {
+    j->easy[i] = curl_easy_init();
+    if (!j->easy[i]) die("out of memory");
+    set_up(j, j->easy[i]);
+  }
+}
+
+static void clean_up(job *j) {
+  for (long i = 0; i < j->connections; i++)
+    curl_easy_cleanup(j->easy[i]);
+  free(j->easy);
+  curl_multi_cleanup(j->multi);
+  curl_slist_free_all(j->headers);
+  curl_url_cleanup(j->url);
 }
 
 int main(int argc, char **argv) {
-  job j = {0};
-  CURL **easy;
-  double at, seconds, cpu;
+  job all = {0}, jobs[MAX_THREADS];
+  pthread_t threads[MAX_THREADS];
+  long count;
+  double at, cpu;
 
-  if (argc < 5) die("usage: curl_multi URL REQUESTS CONNECTIONS BODY-FILE [CA-FILE]");
-  j.requests = strtol(argv[2], NULL, 10);
-  j.connections = strtol(argv[3], NULL, 10);
-  j.ca = argc > 5 ? argv[5] : NULL;
-  if (j.requests < 1 || j.connections < 1) die("expected positive numbers");
-  read_body(&j, argv[4]);
+  if (argc < 6) die("usage: curl_multi URL REQUESTS CONNECTIONS BODY-FILE THREADS [CA-FILE]");
+  all.requests = strtol(argv[2], NULL, 10);
+  all.connections = strtol(argv[3], NULL, 10);
+  count = strtol(argv[5], NULL, 10);
+  all.ca = argc > 6 ? argv[6] : NULL;
+  if (count < 1 || count > MAX_THREADS) die("expected 1 to 8 threads");
+  if (all.requests < count || all.connections < count) die("expected something for each thread");
+  read_body(&all, argv[4]);
   if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK) die("libcurl did not start");
-  j.multi = curl_multi_init();
-  j.url = curl_url();
-  if (!j.multi || !j.url || curl_url_set(j.url, CURLUPART_URL, argv[1], 0) != CURLUE_OK) {
-    die("not a URL");
-  }
-  curl_multi_setopt(j.multi, CURLMOPT_MAXCONNECTS, j.connections);
-  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-    j.headers = curl_slist_append(j.headers, fields[i]);
-  easy = calloc((size_t)j.connections, sizeof *easy);
-  if (!easy) die("out of memory");
-  for (long i = 0; i < j.connections; i++) {
-    easy[i] = curl_easy_init();
-    if (!easy[i]) die("out of memory");
-    set_up(&j, easy[i]);
+  for (long i = 0; i < count; i++) {
+    jobs[i] = all;
+    jobs[i].requests = part(all.requests, count, i);
+    jobs[i].connections = part(all.connections, count, i);
+    prepare(&jobs[i], argv[1]);
   }
 
   at = now();
   cpu = cpu_seconds();
-  run(&j, easy);
-  seconds = now() - at;
+  for (long i = 1; i < count; i++) {
+    if (pthread_create(&threads[i], NULL, run, &jobs[i]) != 0) die("cannot start a thread");
+  }
+  run(&jobs[0]);
+  for (long i = 1; i < count; i++)
+    pthread_join(threads[i], NULL);
+  at = now() - at;
   cpu = cpu_seconds() - cpu;
-  printf("{\"requests\":%ld,\"seconds\":%.6f,\"cpu_seconds\":%.6f}\n", j.done, seconds, cpu);
 
-  for (long i = 0; i < j.connections; i++)
-    curl_easy_cleanup(easy[i]);
-  free(easy);
-  curl_multi_cleanup(j.multi);
-  curl_slist_free_all(j.headers);
-  curl_url_cleanup(j.url);
-  free(j.body);
-  if (j.failed > 0) fprintf(stderr, "curl_multi: %ld requests failed\n", j.failed);
-  return j.failed > 0 ? 1 : 0;
+  for (long i = 0; i < count; i++) {
+    all.done += jobs[i].done;
+    all.failed += jobs[i].failed;
+    clean_up(&jobs[i]);
+  }
+  printf("{\"requests\":%ld,\"seconds\":%.6f,\"cpu_seconds\":%.6f}\n", all.done, at, cpu);
+  free(all.body);
+  if (all.failed > 0) fprintf(stderr, "curl_multi: %ld requests failed\n", all.failed);
+  return all.failed > 0 ? 1 : 0;
 }

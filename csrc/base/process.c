@@ -2,6 +2,7 @@
 #include "base/process.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,4 +51,10 @@ int64_t mp_process_start(int64_t pid) {
     p++;
   }
   return strtoll(p, NULL, 10);
+}
+
+int mp_process_cpus(void) {
+  cpu_set_t cpus;
+  /* It fails on machines with more CPUs than the set has bits. */
+  return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : CPU_SETSIZE;
 }

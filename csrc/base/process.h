@@ -21,4 +21,8 @@ void mp_host_name(char out[MP_HOST_SIZE]);
  * it names a process for good: a pid alone is given again. */
 int64_t mp_process_start(int64_t pid);
 
+/* How many CPUs may the calling thread and those that it starts run on (sched_setaffinity(2))? At
+ * least 1. */
+int mp_process_cpus(void);
+
 #endif

@@ -1,4 +1,5 @@
-/* Signing bodies. One thread at a time: the engine's delivery thread. Allocates nothing to sign. */
+/* Signing bodies. One thread at a time: one of the engine's delivery threads. Allocates nothing to
+ * sign. */
 #include "crypto/body_sign.h"
 
 #include <openssl/evp.h>
@@ -34,6 +35,22 @@ mp_code mp_body_signer_new(const char *secret, const char *prefix, bool hex, mp_
     return code;
   }
   *out = s;
+  return MP_OK;
+}
+
+mp_code mp_body_signer_copy(const mp_body_signer *signer, mp_body_signer **out, mp_error *err) {
+  mp_body_signer *copy = malloc(sizeof *copy);
+  mp_code code;
+
+  *out = NULL;
+  if (!copy) return mp_fail(err, MP_ENOMEM, "out of memory");
+  *copy = *signer;
+  code = mp_mac_copy(signer->mac, &copy->mac, err);
+  if (code != MP_OK) {
+    free(copy);
+    return code;
+  }
+  *out = copy;
   return MP_OK;
 }
 

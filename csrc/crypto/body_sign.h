@@ -19,6 +19,8 @@ typedef struct mp_body_signer mp_body_signer;
  * that is too long, no secret), MP_ENOMEM. */
 mp_code mp_body_signer_new(const char *secret, const char *prefix, bool hex, mp_body_signer **out,
                            mp_error *err);
+/* For another thread; only while the signer is not used. MP_ENOMEM. */
+mp_code mp_body_signer_copy(const mp_body_signer *signer, mp_body_signer **out, mp_error *err);
 void mp_body_signer_free(mp_body_signer *signer); /* NULL-safe; wipes the secret */
 
 /* The field's value, NUL-terminated. MP_ENOMEM. */

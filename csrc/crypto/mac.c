@@ -26,17 +26,23 @@ static EVP_MAC_CTX *new_context(const void *key, size_t len) {
   return NULL;
 }
 
-mp_code mp_mac_new(const void *key, size_t len, mp_mac **out, mp_error *err) {
-  mp_mac *mac = calloc(1, sizeof *mac);
-
-  *out = NULL;
-  if (mac) mac->context = new_context(key, len);
-  if (!mac || !mac->context) {
-    free(mac);
+/* Takes the context. */
+static mp_code wrap(EVP_MAC_CTX *context, mp_mac **out, mp_error *err) {
+  *out = context ? calloc(1, sizeof **out) : NULL;
+  if (!*out) {
+    EVP_MAC_CTX_free(context);
     return mp_fail(err, MP_ENOMEM, "out of memory");
   }
-  *out = mac;
+  (*out)->context = context;
   return MP_OK;
+}
+
+mp_code mp_mac_new(const void *key, size_t len, mp_mac **out, mp_error *err) {
+  return wrap(new_context(key, len), out, err);
+}
+
+mp_code mp_mac_copy(const mp_mac *mac, mp_mac **out, mp_error *err) {
+  return wrap(EVP_MAC_CTX_dup(mac->context), out, err);
 }
 
 void mp_mac_free(mp_mac *mac) {

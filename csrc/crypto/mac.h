@@ -13,6 +13,8 @@ typedef struct mp_mac mp_mac;
 
 /* Copies the key, of at least one byte. MP_ENOMEM. */
 mp_code mp_mac_new(const void *key, size_t len, mp_mac **out, mp_error *err);
+/* For another thread; only while the mac is not used. MP_ENOMEM. */
+mp_code mp_mac_copy(const mp_mac *mac, mp_mac **out, mp_error *err);
 void mp_mac_free(mp_mac *mac); /* NULL-safe; wipes the key */
 
 /* One text, in pieces. Each is false when OpenSSL fails (it has no memory); begin starts anew. */

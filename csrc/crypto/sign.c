@@ -1,4 +1,4 @@
-/* Signing. A signer is used by one thread at a time: the engine's delivery thread.
+/* Signing. A signer is used by one thread at a time: one of the engine's delivery threads.
  *
  * Signing with secrets allocates nothing; only ed25519, which reads its text in one piece, takes
  * memory for it. */
@@ -41,6 +41,30 @@ void mp_signer_free(mp_signer *signer) {
   EVP_MD_CTX_free(signer->context);
   EVP_PKEY_free(signer->key);
   free(signer);
+}
+
+mp_code mp_signer_copy(const mp_signer *signer, mp_signer **out, mp_error *err) {
+  mp_signer *copy;
+  mp_code code = mp_signer_new(&copy, err);
+
+  *out = NULL;
+  while (code == MP_OK && copy->count < signer->count) {
+    code = mp_mac_copy(signer->secrets[copy->count].mac, &copy->secrets[copy->count].mac, err);
+    copy->secrets[copy->count].until_ms = signer->secrets[copy->count].until_ms;
+    if (code == MP_OK) copy->count++;
+  }
+  if (code == MP_OK && signer->key) {
+    copy->context = EVP_MD_CTX_new();
+    if (!copy->context || EVP_PKEY_up_ref(signer->key) != 1)
+      code = mp_fail(err, MP_ENOMEM, "out of memory");
+    else
+      copy->key = signer->key; /* immutable, and counted */
+  }
+  if (code == MP_OK)
+    *out = copy;
+  else
+    mp_signer_free(copy);
+  return code;
 }
 
 mp_code mp_signer_add_secret(mp_signer *signer, const char *secret, int64_t until_ms,

@@ -41,6 +41,9 @@ typedef struct mp_signer mp_signer;
 mp_code mp_signer_new(mp_signer **out, mp_error *err);
 void mp_signer_free(mp_signer *signer); /* NULL-safe; wipes the keys */
 
+/* The same for another thread; only while the signer is not used. MP_ENOMEM. */
+mp_code mp_signer_copy(const mp_signer *signer, mp_signer **out, mp_error *err);
+
 /* One more secret, older than those before it. until_ms (wall clock): when it ends; 0: never.
  * MP_EINVAL (it is none, or one too many), MP_ENOMEM. */
 mp_code mp_signer_add_secret(mp_signer *signer, const char *secret, int64_t until_ms,

@@ -13,7 +13,7 @@ typedef struct mp_oauth {
   char *body;          /* the form that is posted there; holds the secret where in_body */
   char *authorization; /* "Basic ..." for there; NULL: the body has the secret */
 
-  /* delivery thread (engine/token.c) */
+  /* the delivery thread of its lane (engine/token.c) */
   mp_target *target;  /* of the token's endpoint; freed with the webhook */
   char *bearer;       /* "Bearer ..."; NULL: there is no token */
   int64_t refresh_ms; /* monotonic: when another is to be asked for */

@@ -231,7 +231,7 @@ static mp_code run_trigger(mp_engine *e, mp_call *call, mp_error *err) {
   d->trigger = call;
   call->deferred = true;
   mp_list_push(&one, &d->node);
-  mp_delivery_hand(e, &one);
+  mp_senders_hand(e, &one);
   return MP_OK;
 }
 

@@ -2,7 +2,7 @@
  *
  * What is done to lanes and lists in memory while a transaction is open is either made good by its
  * commit or taken back by undo(): between two transactions memory and store agree. Nothing is told
- * to a host, and nothing is handed to the delivery thread, before the commit returned.
+ * to a host, and nothing is handed to a delivery thread, before the commit returned.
  *
  * After a failure the two halves of the work, what is under way (outcomes and claims) and what is
  * new (emits), are tried apart: a disk that has no room for new events may still have room for the
@@ -64,6 +64,7 @@ mp_code mp_lease_add(mp_engine *engine, mp_batch *batch, mp_lane *lane, mp_event
 
 void mp_lease_end(mp_engine *engine, mp_delivery *delivery) {
   delivery->lane->leased--;
+  if (delivery->share >= 0) delivery->lane->handed[delivery->share]--;
   atomic_fetch_sub(&engine->leased, 1);
   engine->leased_bytes -= delivery->event->row.body_len;
 }

@@ -1,34 +1,35 @@
-/* The delivery thread: takes leased deliveries, sends them lane by lane, hands the outcomes back.
+/* A delivery thread: takes leased deliveries, sends them lane by lane, hands the outcomes back.
  *
- * It owns the HTTP client and the right half of every lane. It never touches the store. A lane
- * starts at most its webhook's concurrency of requests, and lanes with work take turns, one request
- * a turn: a lane whose receiver hangs holds its own slots and no others. */
+ * It owns an HTTP client and a share of every lane. It never touches the store. A share starts at
+ * most its part of the webhook's concurrency, and shares with work take turns, one request a turn:
+ * a lane whose receiver hangs holds its own slots and no others. */
+#include "engine/delivery_thread.h"
+
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "engine/internal.h"
 #include "engine/token.h"
 
 #define IDLE_POLL_MS INT_MAX /* mp_client_wake ends the wait */
 
-void mp_delivery_hand(mp_engine *engine, mp_list *deliveries) {
-  if (!deliveries->head) return;
-  pthread_mutex_lock(&engine->work_lock);
-  mp_list_append(&engine->handed, deliveries);
-  pthread_mutex_unlock(&engine->work_lock);
-  mp_client_wake(engine->client);
+static mp_lane_share *share_of(const mp_delivery *d) {
+  return &d->lane->shares[d->share];
 }
 
-static void take_turns(mp_engine *e, mp_lane *lane) {
-  if (lane->in_turns || !lane->queue.head) return;
-  lane->in_turns = true;
-  mp_list_push(&e->turns, &lane->turn);
+static mp_sending *sending_of(const mp_delivery *d) {
+  return &d->webhook->sendings[d->share];
 }
 
-void mp_delivery_ended(mp_engine *engine, mp_delivery *delivery, const mp_result *result) {
-  mp_engine *e = engine;
+static void take_turns(mp_sender *s, mp_lane_share *share) {
+  if (share->in_turns || !share->queue.head) return;
+  share->in_turns = true;
+  mp_list_push(&s->turns, &share->turn);
+}
+
+void mp_delivery_ended(mp_sender *sender, mp_delivery *delivery, const mp_result *result) {
+  mp_sender *s = sender;
   mp_delivery *d = delivery;
 
   /* A request that close cut off is as if it had not been made: it is made again. */
@@ -36,25 +37,25 @@ void mp_delivery_ended(mp_engine *engine, mp_delivery *delivery, const mp_result
     mp_delivery_record(d, result);
   }
   if (!d->trigger) {
-    d->lane->active--;
-    take_turns(e, d->lane);
+    share_of(d)->active--;
+    take_turns(s, share_of(d));
   }
-  mp_list_push(&e->outcomes, &d->node);
+  mp_list_push(&s->outcomes, &d->node);
 }
 
-/* The client's callback: a request ended. */
-static void on_done(void *owner, void *arg, const mp_result *result) {
-  mp_engine *e = owner;
+void mp_delivery_done(void *owner, void *arg, const mp_result *result) {
+  mp_sender *s = owner;
   mp_delivery *d = arg;
 
-  if (result->status == 401 && d->webhook->auth.oauth && mp_token_refused(e, d)) return;
-  mp_delivery_ended(e, d, result);
+  if (result->status == 401 && d->webhook->auth.oauth && mp_token_refused(s, d)) return;
+  mp_delivery_ended(s, d, result);
 }
 
 void mp_delivery_target(const mp_engine *engine, const mp_webhook *webhook,
                         mp_target_options *out) {
   const mp_settings *s = engine->settings;
   const mp_webhook *w = webhook;
+  const mp_signing *signing = &w->sendings[0].signing;
   int own = 0;
 
   *out = (mp_target_options){.url = w->url,
@@ -66,20 +67,21 @@ void mp_delivery_target(const mp_engine *engine, const mp_webhook *webhook,
                              .own_proxy = w->proxy != NULL,
                              .guard = s->guard,
                              .user_agent = s->user_agent};
-  if (w->signing.body_header) out->own_names[own++] = w->signing.body_header;
+  if (signing->body_header) out->own_names[own++] = signing->body_header;
   if (w->auth.oauth) out->own_names[own++] = w->auth.name;
 }
 
-static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error *err) {
+static mp_code target_of(const mp_engine *e, const mp_delivery *d, mp_target **out, mp_error *err) {
+  mp_sending *sending = sending_of(d);
   mp_target_options options;
   mp_code code = MP_OK;
 
-  if (!w->target) {
-    mp_delivery_target(e, w, &options);
-    options.tls = &w->tls;
-    code = mp_target_new(&options, &w->target, err);
+  if (!sending->target) {
+    mp_delivery_target(e, d->webhook, &options);
+    options.tls = &d->webhook->tls;
+    code = mp_target_new(&options, &sending->target, err);
   }
-  *out = w->target;
+  *out = sending->target;
   return code;
 }
 
@@ -103,7 +105,7 @@ static mp_code add_fields(mp_delivery *d, const char *id, mp_request *request, m
   const mp_auth *auth = &d->webhook->auth;
   mp_message message = {
       .id = id, .at_ms = mp_wall_ms(), .body = request->body, .body_len = request->body_len};
-  mp_code code = mp_signing_sign(&d->webhook->signing, &message, out, err);
+  mp_code code = mp_signing_sign(&sending_of(d)->signing, &message, out, err);
 
   if (code == MP_OK && auth->oauth) {
     if (!d->waited_for_token) d->token_generation = auth->oauth->generation;
@@ -114,13 +116,13 @@ static mp_code add_fields(mp_delivery *d, const char *id, mp_request *request, m
   return code;
 }
 
-static void fail_at_once(mp_engine *e, mp_delivery *d, const char *error_class, const char *error) {
+static void fail_at_once(mp_sender *s, mp_delivery *d, const char *error_class, const char *error) {
   mp_result failure = {.at_ms = mp_wall_ms(), .error_class = error_class, .error = error};
   mp_delivery_record(d, &failure);
-  mp_list_push(&e->outcomes, &d->node);
+  mp_list_push(&s->outcomes, &d->node);
 }
 
-static mp_code send(mp_engine *e, mp_delivery *d, mp_target *target, mp_error *err) {
+static mp_code send(mp_sender *s, mp_delivery *d, mp_target *target, mp_error *err) {
   const mp_event_row *row = &d->event->row;
   char id[MP_EVENT_ID_SIZE];
   mp_request request = {
@@ -137,152 +139,182 @@ static mp_code send(mp_engine *e, mp_delivery *d, mp_target *target, mp_error *e
   }
   if (code == MP_OK && d->scripted) code = use_output(d->scripted, &request, &headers, err);
   if (code == MP_OK) code = add_fields(d, id, &request, &signed_fields, err);
-  if (code == MP_OK) code = mp_client_start(e->client, &request, d, err);
+  if (code == MP_OK) code = mp_client_start(s->client, &request, d, err);
   mp_headers_free(&headers);
   return code;
 }
 
 /* Starts the delivery's request, or has it wait for a token, or gives it an outcome at once. */
-static bool start(mp_engine *e, mp_delivery *d) {
+static bool start(mp_sender *s, mp_delivery *d) {
   bool waits = d->webhook->auth.oauth && !mp_token_ready(d);
   mp_target *target;
   mp_error err;
-  mp_code code = target_of(e, d->webhook, &target, &err);
+  mp_code code = target_of(s->engine, d, &target, &err);
 
-  d->started_ms = mp_engine_now(e);
+  d->started_ms = mp_engine_now(s->engine);
   if (code == MP_OK && mp_target_refusal(target)) {
-    fail_at_once(e, d, "guard", mp_target_refusal(target));
+    fail_at_once(s, d, "guard", mp_target_refusal(target));
     return false;
   }
-  if (code == MP_OK) code = waits ? mp_token_wait(e, d, &err) : send(e, d, target, &err);
-  if (code != MP_OK) fail_at_once(e, d, waits ? "auth" : "internal", err.message);
+  if (code == MP_OK) code = waits ? mp_token_wait(s, d, &err) : send(s, d, target, &err);
+  if (code != MP_OK) fail_at_once(s, d, waits ? "auth" : "internal", err.message);
   return code == MP_OK;
 }
 
-void mp_delivery_again(mp_engine *engine, mp_list *deliveries) {
-  mp_engine *e = engine;
+void mp_delivery_again(mp_sender *sender, mp_list *deliveries) {
+  mp_sender *s = sender;
   mp_list first = {0};
-  mp_lane *lane = NULL;
+  mp_lane_share *share = NULL;
   mp_node *n;
 
   while ((n = mp_list_pop(deliveries)) != NULL) {
     mp_delivery *d = MP_CONTAINER(n, mp_delivery, node);
     if (d->trigger) {
-      start(e, d);
+      start(s, d);
       continue;
     }
-    lane = d->lane; /* of all of them: they are one webhook's */
-    lane->active--;
+    share = share_of(d); /* of all of them: they are one webhook's */
+    share->active--;
     mp_list_push(&first, n);
   }
-  e->again = true;
-  if (!lane) return;
-  mp_list_append(&first, &lane->queue);
-  lane->queue = first;
-  take_turns(e, lane);
+  s->again = true;
+  if (!share) return;
+  mp_list_append(&first, &share->queue);
+  share->queue = first;
+  take_turns(s, share);
 }
 
-static void accept_handed(mp_engine *e, mp_list *handed) {
+static void accept_handed(mp_sender *s, mp_list *handed) {
   mp_node *n;
   while ((n = mp_list_pop(handed)) != NULL) {
     mp_delivery *d = MP_CONTAINER(n, mp_delivery, node);
     if (d->trigger) {
-      start(e, d);
+      start(s, d);
     } else {
-      mp_list_push(&d->lane->queue, n);
-      take_turns(e, d->lane);
+      mp_list_push(&share_of(d)->queue, n);
+      take_turns(s, share_of(d));
     }
   }
 }
 
-/* Starts the first of the lane's queue, or gives it back. */
-static void start_one(mp_engine *e, mp_lane *lane) {
-  mp_delivery *d = MP_CONTAINER(mp_list_pop(&lane->queue), mp_delivery, node);
+/* Starts the first of the share's queue, or gives it back. */
+static void start_one(mp_sender *s, mp_lane_share *share) {
+  mp_delivery *d = MP_CONTAINER(mp_list_pop(&share->queue), mp_delivery, node);
+  const mp_lane *lane = share->lane;
 
-  if (atomic_load(&lane->stopped) || atomic_load(&lane->hold_ms) > mp_engine_now(e))
-    mp_list_push(&e->outcomes, &d->node); /* given back without an attempt */
-  else if (start(e, d))
-    lane->active++;
+  if (atomic_load(&lane->stopped) || atomic_load(&lane->hold_ms) > mp_engine_now(s->engine))
+    mp_list_push(&s->outcomes, &d->node); /* given back without an attempt */
+  else if (start(s, d))
+    share->active++;
 }
 
-/* Lanes take turns, one request a turn. When all slots are taken, a lane that has nothing under way
- * still gets one: however many receivers hang, they slow no other. */
-static void start_turns(mp_engine *e) {
-  mp_list later = {0};
+/* Below how many requests in all threads may the share start one? When all slots are taken, one
+ * that has nothing under way still gets one: however many receivers hang, they slow no other. */
+static int limit_of(const mp_engine *e, const mp_lane_share *share) {
+  return share->active > 0 ? e->settings->max_concurrency : 2 * e->settings->max_concurrency;
+}
 
-  while (e->turns.head && mp_client_room(e->client)) {
-    mp_lane *lane = MP_CONTAINER(mp_list_pop(&e->turns), mp_lane, turn);
+static bool are_fewer(const mp_engine *e, int limit) {
+  return atomic_load(&e->requests) < limit;
+}
+
+/* Shares take turns, one request a turn. Answers the highest limit that a share waits for; 0: none
+ * does. */
+static int start_turns(mp_sender *s) {
+  mp_list later = {0};
+  int waits = 0;
+
+  while (s->turns.head && mp_client_room(s->client)) {
+    mp_lane_share *share = MP_CONTAINER(mp_list_pop(&s->turns), mp_lane_share, turn);
+    int limit = limit_of(s->engine, share);
     const mp_delivery *next;
 
-    if (lane->active > 0 && mp_client_active(e->client) >= e->settings->max_concurrency) {
-      mp_list_push(&later, &lane->turn);
+    if (!are_fewer(s->engine, limit)) {
+      mp_list_push(&later, &share->turn);
+      if (limit > waits) waits = limit;
       continue;
     }
-    lane->in_turns = false;
-    if (!lane->queue.head) continue;
-    next = MP_CONTAINER(lane->queue.head, mp_delivery, node);
-    if (lane->active >= next->webhook->concurrency)
+    share->in_turns = false;
+    if (!share->queue.head) continue;
+    next = MP_CONTAINER(share->queue.head, mp_delivery, node);
+    if (share->active >= mp_webhook_share(next->webhook, next->share))
       continue; /* comes back when one of its own ends */
-    start_one(e, lane);
-    take_turns(e, lane);
+    start_one(s, share);
+    take_turns(s, share);
   }
-  mp_list_append(&later, &e->turns); /* those that waited keep their place */
-  e->turns = later;
+  mp_list_append(&later, &s->turns); /* those that waited keep their place */
+  s->turns = later;
+  return waits;
 }
 
-static void give_back_queued(mp_engine *e) {
-  for (mp_node *n; (n = mp_list_pop(&e->turns)) != NULL;) {
-    mp_lane *lane = MP_CONTAINER(n, mp_lane, turn);
-    lane->in_turns = false;
-    mp_list_append(&e->outcomes, &lane->queue);
+/* A request of another thread that ends before it could see that this one waits is seen by the look
+ * after that; one that ends later, by the other's tell_others. */
+static void start_all(mp_sender *s) {
+  int waits;
+
+  do {
+    waits = start_turns(s);
+    atomic_store(&s->starts_below, waits);
+  } while (waits > 0 && are_fewer(s->engine, waits));
+}
+
+static void tell_others(const mp_sender *s) {
+  const mp_engine *e = s->engine;
+
+  for (int i = 0; i < e->sender_count; i++) {
+    mp_sender *other = &e->senders[i];
+    if (other != s && are_fewer(e, atomic_load(&other->starts_below)))
+      mp_client_wake(other->client);
   }
 }
 
-static void hand_back(mp_engine *e) {
+static void give_back_queued(mp_sender *s) {
+  for (mp_node *n; (n = mp_list_pop(&s->turns)) != NULL;) {
+    mp_lane_share *share = MP_CONTAINER(n, mp_lane_share, turn);
+    share->in_turns = false;
+    mp_list_append(&s->outcomes, &share->queue);
+  }
+}
+
+static void hand_back(mp_sender *s) {
+  mp_engine *e = s->engine;
   bool wake;
 
-  if (!e->outcomes.head) return;
+  if (!s->outcomes.head) return;
   pthread_mutex_lock(&e->lock);
-  mp_list_append(&e->finished, &e->outcomes);
+  mp_list_append(&e->finished, &s->outcomes);
   wake = mp_must_wake(e);
   pthread_mutex_unlock(&e->lock);
   if (wake) mp_watch_ring(e->watch);
 }
 
-void *mp_delivery_thread(void *engine) {
-  mp_engine *e = engine;
+void *mp_delivery_thread(void *sender) {
+  mp_sender *s = sender;
 
   for (;;) {
     mp_list handed = {0};
     bool stop, abort;
 
-    pthread_mutex_lock(&e->work_lock);
-    mp_list_append(&handed, &e->handed);
-    stop = e->stop;
-    abort = e->abort;
-    pthread_mutex_unlock(&e->work_lock);
+    pthread_mutex_lock(&s->lock);
+    mp_list_append(&handed, &s->handed);
+    stop = s->stop;
+    abort = s->abort;
+    pthread_mutex_unlock(&s->lock);
 
-    accept_handed(e, &handed);
+    accept_handed(s, &handed);
     if (abort) {
-      mp_client_abort(e->client);
-      give_back_queued(e);
+      mp_client_abort(s->client);
+      give_back_queued(s);
     }
-    e->again = false;
-    start_turns(e);
-    mp_client_poll(e->client, 0);
-    if (!e->outcomes.head && !e->again) {
-      if (stop && mp_client_active(e->client) == 0 && !e->turns.head) break;
-      mp_client_poll(e->client, IDLE_POLL_MS);
+    s->again = false;
+    start_all(s);
+    mp_client_poll(s->client, 0);
+    if (!s->outcomes.head && !s->again) {
+      if (stop && mp_client_active(s->client) == 0 && !s->turns.head) break;
+      mp_client_poll(s->client, IDLE_POLL_MS);
     }
-    hand_back(e);
+    tell_others(s);
+    hand_back(s);
   }
   return NULL;
-}
-
-mp_code mp_delivery_client(mp_engine *engine, mp_error *err) {
-  mp_client_options options = {.max_requests = engine->settings->max_concurrency * 2,
-                               .response_keep = MP_RESPONSE_KEEP,
-                               .done = on_done,
-                               .owner = engine};
-  return mp_client_new(&options, &engine->client, err);
 }

@@ -49,7 +49,6 @@ static mp_code key_of(const char *store, char **key, mp_error *err) {
 static void free_engine(mp_engine *e) {
   if (!e) return;
   pthread_mutex_destroy(&e->lock);
-  pthread_mutex_destroy(&e->work_lock);
   pthread_cond_destroy(&e->done);
   mp_id_source_free(&e->ids);
   mp_reports_free(&e->reports);
@@ -70,7 +69,6 @@ static mp_engine *new_engine(mp_settings *settings, char *key) {
   e->pid = getpid();
   e->phase = MP_STARTING;
   pthread_mutex_init(&e->lock, NULL);
-  pthread_mutex_init(&e->work_lock, NULL);
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&e->done, &attr);

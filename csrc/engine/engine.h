@@ -5,7 +5,7 @@
  * several threads. An engine is opened and used in one process: after a fork every call in the
  * child answers MP_EFORK.
  *
- *   host ──emit──▶ inbox ──▶ store thread (group commit) ──leased deliveries──▶ delivery thread
+ *   host ──emit──▶ inbox ──▶ store thread (group commit) ──leased deliveries──▶ delivery threads
  *                    ▲                                                              │
  *                    └──────────────────────── outcomes ───────────────────────────┘ */
 #ifndef MP_ENGINE_ENGINE_H

@@ -71,6 +71,7 @@ typedef struct mp_call {
 } mp_call;
 
 typedef struct mp_script_thread mp_script_thread; /* script_thread.c */
+typedef struct mp_sender mp_sender;               /* delivery_thread.h */
 
 #define MP_FULL_BATCH 256 /* events that are worth a transaction at once */
 #define MP_INSERTS    64
@@ -145,7 +146,7 @@ struct mp_engine {
   pthread_cond_t done;   /* hosts: some ticket is done, or the phase changed */
   mp_list emits;         /* lock; of mp_emit */
   mp_list calls;         /* lock; of mp_call */
-  mp_list finished;      /* lock; of mp_delivery, outcomes from the delivery thread */
+  mp_list finished;      /* lock; of mp_delivery, outcomes from the delivery threads */
   mp_list scripted;      /* lock; of mp_delivery, from the script thread */
   mp_list script_news;   /* lock; of mp_script_news */
   size_t inbox_count;    /* lock; events handed over and not yet committed */
@@ -187,18 +188,10 @@ struct mp_engine {
   mp_half emitting;  /* new events */
   mp_reload reload;  /* webhooks were changed that were not read anew since */
 
-  /* hand-over to the delivery thread */
-  pthread_t delivery_thread;
-  pthread_mutex_t work_lock;
-  mp_list handed; /* work_lock; of mp_delivery */
-  bool stop;      /* work_lock; end when nothing is left */
-  bool abort;     /* work_lock; give everything back now */
-
-  /* delivery thread */
-  mp_client *client; /* made and freed by the store thread while the delivery thread is not there */
-  mp_list turns;     /* of mp_lane: those with something to start */
-  mp_list outcomes;  /* of mp_delivery, to be put into finished */
-  bool again;        /* some go on that had to wait */
+  /* delivery threads: made and ended by the store thread */
+  mp_sender *senders;
+  int sender_count;
+  atomic_int requests; /* under way, of all of them */
 
   /* any thread */
   atomic_llong
@@ -274,7 +267,7 @@ void mp_scripted_settle(mp_engine *engine);
 /* Gives a claimed delivery what scripts made of it before. version: as the claim has it. */
 mp_code mp_scripted_recall(mp_engine *engine, mp_delivery *delivery, const char *version,
                            mp_error *err);
-/* After the commit: to the script thread, or to the delivery thread. */
+/* After the commit: to the script thread, or to the delivery threads. */
 void mp_lease_hand(mp_engine *engine, mp_list *leased);
 /* Inside a transaction: what a script held goes on. news NULL: everything. */
 mp_code mp_scripted_release(mp_engine *engine, const mp_list *news, mp_error *err);
@@ -344,15 +337,11 @@ void mp_call_next_element(mp_buf *out); /* puts a comma between the elements of 
 mp_code mp_call_no_webhook(int64_t id, mp_error *err);
 void mp_call_finish_trigger(mp_engine *engine, mp_delivery *delivery);
 
-/* delivery_thread.c */
-/* On the delivery thread: an attempt ended; those in the list go on, before what their lanes have
- * queued. */
-void mp_delivery_ended(mp_engine *engine, mp_delivery *delivery, const mp_result *result);
-void mp_delivery_again(mp_engine *engine, mp_list *deliveries);
-/* How the webhook's requests are sent. */
-void mp_delivery_target(const mp_engine *engine, const mp_webhook *webhook, mp_target_options *out);
-mp_code mp_delivery_client(mp_engine *engine, mp_error *err);
-void *mp_delivery_thread(void *engine);
-void mp_delivery_hand(mp_engine *engine, mp_list *deliveries);
+/* senders.c: the delivery threads. stop: everything is given back; with stop they end. end also
+ * waits for that, and frees them; NULL-safe. */
+mp_code mp_senders_start(mp_engine *engine, mp_error *err);
+void mp_senders_hand(mp_engine *engine, mp_list *deliveries);
+void mp_senders_stop(mp_engine *engine, bool stop);
+void mp_senders_end(mp_engine *engine);
 
 #endif

@@ -22,6 +22,17 @@ mp_lane *mp_lanes_find(const mp_lanes *lanes, int64_t webhook_id) {
   return lanes->items[at];
 }
 
+static mp_lane *new_lane(int shares) {
+  size_t size = sizeof(mp_lane) + (size_t)shares * sizeof(mp_lane_share);
+  mp_lane *lane = aligned_alloc(_Alignof(mp_lane), size); /* a multiple of it, as both are */
+
+  if (!lane) return NULL;
+  memset(lane, 0, size);
+  for (int i = 0; i < shares; i++)
+    lane->shares[i].lane = lane;
+  return lane;
+}
+
 mp_lane *mp_lanes_add(mp_lanes *lanes, int64_t webhook_id) {
   size_t at = position(lanes, webhook_id);
   mp_lane *lane;
@@ -34,9 +45,10 @@ mp_lane *mp_lanes_add(mp_lanes *lanes, int64_t webhook_id) {
     lanes->items = items;
     lanes->cap = cap;
   }
-  lane = calloc(1, sizeof *lane);
+  lane = new_lane(lanes->delivery_threads);
   if (!lane) return NULL;
   lane->webhook_id = webhook_id;
+  lane->home = (int)(lanes->count % (size_t)lanes->delivery_threads);
   lane->next_due_ms = INT64_MAX;
   atomic_init(&lane->stopped, false);
   atomic_init(&lane->hold_ms, 0);
@@ -88,6 +100,7 @@ mp_delivery *mp_delivery_new(mp_lane *lane, mp_webhook *webhook, mp_event *event
   mp_delivery *d = calloc(1, sizeof *d);
   if (!d) return NULL;
   d->lane = lane;
+  d->share = -1;
   d->webhook = mp_webhook_ref(webhook);
   d->event = mp_event_ref(event);
   return d;

@@ -1,7 +1,7 @@
 /* Lanes: one for each webhook, so that what one receiver does costs the others nothing.
  *
- * The store thread owns the left half of a lane (what is claimed), the delivery thread the right
- * half (what is sent). A lane lives as long as its engine. */
+ * The store thread owns the left half of a lane (what is claimed), the delivery threads the right
+ * half (what is sent), each a share of it. A lane lives as long as its engine. */
 #ifndef MP_ENGINE_LANE_H
 #define MP_ENGINE_LANE_H
 
@@ -16,7 +16,18 @@
 #include "engine/scripted.h"
 #include "engine/webhook.h"
 
-typedef struct mp_lane {
+typedef struct mp_lane mp_lane;
+
+/* What one delivery thread has of a lane; in a cache line of its own, for it is that thread's. */
+typedef struct mp_lane_share {
+  _Alignas(64) mp_lane *lane;
+  mp_list queue; /* of mp_delivery, in claim order */
+  int active;    /* requests under way */
+  bool in_turns;
+  mp_node turn; /* in the thread's turns, while it has something to start */
+} mp_lane_share;
+
+struct mp_lane {
   int64_t webhook_id; /* MP_ROUTING: the lane of events that scripts have yet to route */
 
   /* store thread */
@@ -32,6 +43,8 @@ typedef struct mp_lane {
   bool stale;         /* next_due_ms is to be read anew */
   bool seen;          /* while the webhooks are read anew */
   bool chosen;        /* while an event is routed */
+  int home;           /* the delivery thread that has its first share; the next have the others */
+  int handed[MP_DELIVERY_THREADS]; /* of each share: deliveries that have not come back */
   mp_lane_counts counts;
 
   /* both */
@@ -44,18 +57,16 @@ typedef struct mp_lane {
   int64_t script_us;   /* what that took of the thread, made equal when it begins anew */
   mp_node script_turn; /* in the list of lanes that have some */
 
-  /* delivery thread */
-  mp_list queue; /* of mp_delivery, in claim order */
-  int active;    /* requests under way */
-  bool in_turns;
-  mp_node turn; /* in the engine's turns, while it has something to start */
-} mp_lane;
+  /* delivery threads: as many as there are */
+  mp_lane_share shares[];
+};
 
 typedef struct mp_lanes {
   mp_lane **items; /* in ascending webhook id */
   size_t count;
   size_t cap;
-  size_t next; /* whose turn it is to claim */
+  size_t next;          /* whose turn it is to claim */
+  int delivery_threads; /* that lanes are shared among */
 } mp_lanes;
 
 static inline bool mp_lane_is_webhook(const mp_lane *lane) {
@@ -84,12 +95,13 @@ typedef struct mp_delivery {
   mp_event *event;         /* a reference */
   mp_webhook *webhook;     /* a reference */
   int64_t lease;           /* 0: a trigger */
+  int share;               /* of the lane, once it is handed over; -1: it is not yet */
   const char *order_key;   /* in the event, or ""; NULL: none */
   int attempts;            /* made before this lease */
   struct mp_call *trigger; /* whom to tell; NULL for a claimed delivery */
   mp_scripted *scripted;   /* what scripts made of it; NULL: it did not go through any */
 
-  /* Written by the delivery thread before it hands the delivery back. */
+  /* Written by its delivery thread before it hands the delivery back. */
   bool attempted;
   bool waited_for_token; /* in this attempt ... */
   int token_generation;  /* ... for one after this; else the one that it was sent with */

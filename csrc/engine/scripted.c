@@ -1,6 +1,6 @@
 /* What comes back from the script thread: filtered and held deliveries end, outputs are stored
  * before they are sent, routed events get their deliveries. Store thread, inside the transaction of
- * a batch; after the commit what is to be sent is handed to the delivery thread.
+ * a batch; after the commit what is to be sent is handed to the delivery threads.
  *
  * What always holds: an outcome may be gone through more than once, for a transaction that failed
  * is made again. */
@@ -190,7 +190,7 @@ void mp_scripted_settle(mp_engine *engine) {
     mp_lease_end(e, d);
     mp_delivery_free(d);
   }
-  mp_delivery_hand(e, &ready);
+  mp_senders_hand(e, &ready);
 }
 
 /* ---- what was stored ------------------------------------------------------------------------ */
@@ -282,7 +282,7 @@ void mp_lease_hand(mp_engine *engine, mp_list *leased) {
       mp_list_push(engine->scripting ? &to_scripts : &unscripted, n);
   }
   if (to_scripts.head) mp_script_hand(engine, &to_scripts);
-  mp_delivery_hand(engine, &to_send);
+  mp_senders_hand(engine, &to_send);
   for (mp_node *n; (n = mp_list_pop(&unscripted)) != NULL;) {
     settle_unscripted(MP_CONTAINER(n, mp_delivery, node));
     mp_list_push(&engine->taken_scripted, n);

@@ -1,5 +1,5 @@
 /* What scripts made of a delivery. Written by the script thread, or by the claim of one that went
- * through scripts before; read by the store and the delivery thread. */
+ * through scripts before; read by the store and a delivery thread. */
 #ifndef MP_ENGINE_SCRIPTED_H
 #define MP_ENGINE_SCRIPTED_H
 

@@ -14,7 +14,8 @@
 #include "payload/sanitize.h"
 #include "script/script.h"
 
-#define MP_MAX_EVENT_TYPES 256
+#define MP_MAX_EVENT_TYPES  256
+#define MP_DELIVERY_THREADS 8 /* at most */
 
 /* A webhook kept as code. */
 typedef struct mp_endpoint {
@@ -52,10 +53,11 @@ typedef struct mp_settings {
   int64_t timeout_ms;
   int64_t connect_timeout_ms;
   int concurrency;     /* requests under way of one webhook */
-  int max_concurrency; /* of all webhooks together; above it, up to twice as many, only one of each
-                        */
-  char *proxy;         /* NULL: none */
-  mp_netguard *guard;  /* NULL: public addresses alone */
+  int max_concurrency; /* of all webhooks together (each delivery thread but one may be one ahead);
+                          above it, up to twice as many, only one of each */
+  int delivery_threads;
+  char *proxy;        /* NULL: none */
+  mp_netguard *guard; /* NULL: public addresses alone */
   char *user_agent;
   size_t inbox_count; /* emits handed over and not committed */
   size_t inbox_bytes; /* their bodies together */

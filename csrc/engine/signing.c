@@ -1,4 +1,4 @@
-/* Signing requests. Reading: store thread; signing: delivery thread. */
+/* Signing requests. Reading: store thread; signing: a delivery thread. */
 #include "engine/signing.h"
 
 #include <inttypes.h>
@@ -115,6 +115,20 @@ bool mp_signing_read_hub(mp_json *j, mp_signing *signing) {
   free(prefix);
   wipe(secret);
   return ok;
+}
+
+mp_code mp_signing_copy(const mp_signing *from, mp_signing *to, mp_error *err) {
+  mp_code code = MP_OK;
+
+  if (from->signer) code = mp_signer_copy(from->signer, &to->signer, err);
+  if (code == MP_OK && from->body_signer) {
+    code = mp_body_signer_copy(from->body_signer, &to->body_signer, err);
+  }
+  if (code == MP_OK && from->body_header) {
+    to->body_header = strdup(from->body_header);
+    if (!to->body_header) code = mp_fail(err, MP_ENOMEM, "out of memory");
+  }
+  return code; /* what was copied is freed with the webhook */
 }
 
 void mp_signing_free(mp_signing *signing) {

@@ -1,5 +1,5 @@
 /* How one webhook's requests are signed: read from its definition, used at each attempt. Part of
- * the webhook's snapshot: made by the store thread, used by the delivery thread alone. */
+ * the webhook's snapshot: made by the store thread, used by one delivery thread. */
 #ifndef MP_ENGINE_SIGNING_H
 #define MP_ENGINE_SIGNING_H
 
@@ -22,6 +22,8 @@ bool mp_signing_read_key(mp_json *j, mp_signing *signing);
 /* "hubSignature": { "header", "prefix", "encoding": "hex" | "base64", "secret" } */
 bool mp_signing_read_hub(mp_json *j, mp_signing *signing);
 
+/* For another thread; only while from is not used. to: empty. MP_ENOMEM. */
+mp_code mp_signing_copy(const mp_signing *from, mp_signing *to, mp_error *err);
 void mp_signing_free(mp_signing *signing);
 
 /* The fields of one attempt, with the texts that they point to. */

@@ -1,7 +1,7 @@
 /* The store thread: the only one that touches the store.
  *
  * It takes what has come into the inbox, commits it in one transaction, hands leased deliveries to
- * the delivery thread, runs the hosts' calls, and sleeps until something comes or falls due. It
+ * the delivery threads, runs the hosts' calls, and sleeps until something comes or falls due. It
  * opens the store at its start and closes it at its end. */
 #include <libgen.h>
 #include <sched.h>
@@ -19,14 +19,6 @@
 #define HARD_CLOSE_MS 3000 /* after close's time is up: the store may be failing */
 
 /* ---- opening and closing -------------------------------------------------------------------- */
-
-static void stop_delivery(mp_engine *e, bool stop) {
-  pthread_mutex_lock(&e->work_lock);
-  e->abort = true;
-  e->stop = stop;
-  pthread_mutex_unlock(&e->work_lock);
-  mp_client_wake(e->client);
-}
 
 /* What scripts failed of is tried again at each start: they may have been mended since. */
 static mp_code release_held(mp_engine *e, mp_error *err) {
@@ -58,21 +50,12 @@ static mp_code start(mp_engine *e, mp_error *err) {
   if (code == MP_OK) warn_of_folder(e);
   if (code == MP_OK) code = mp_secret_open(e->settings, e->store, &e->sealer, err);
   if (code == MP_OK) code = mp_upkeep_start(e, err);
+  e->lanes.delivery_threads = e->settings->delivery_threads;
   mp_registry_changed(e, MP_RELOAD_ALL);
   if (code == MP_OK) code = mp_registry_reload(e, err);
   if (code == MP_OK) code = release_held(e, err);
-  if (code == MP_OK) code = mp_delivery_client(e, err);
-  if (code == MP_OK) {
-    int rc = pthread_create(&e->delivery_thread, NULL, mp_delivery_thread, e);
-    if (rc != 0) code = mp_fail(err, MP_ENOMEM, "cannot start a thread: %s", strerror(rc));
-  }
-  if (code == MP_OK) {
-    code = mp_script_start(e, err);
-    if (code != MP_OK) {
-      stop_delivery(e, true);
-      pthread_join(e->delivery_thread, NULL);
-    }
-  }
+  if (code == MP_OK) code = mp_senders_start(e, err);
+  if (code == MP_OK) code = mp_script_start(e, err);
   if (code == MP_OK && getrandom(&e->random, sizeof e->random, 0) != sizeof e->random) {
     e->random = (uint64_t)mp_mono_us();
   }
@@ -126,7 +109,7 @@ static int64_t wake_at(const mp_engine *e, int64_t now) {
   return at;
 }
 
-/* With the lock held: somebody waits, or the delivery thread is running out of work. What is not
+/* With the lock held: somebody waits, or the delivery threads are running out of work. What is not
  * urgent may wait until more has come, so that one commit does for all of it (commit.c). */
 static bool is_urgent(const mp_engine *e) {
   int64_t ended = (int64_t)(e->finished.count + e->scripted.count);
@@ -277,7 +260,7 @@ static bool may_end(mp_engine *e) {
     e->cut_off = e->leased > 0;
     pthread_mutex_unlock(&e->lock);
     mp_script_stop(e, false);
-    stop_delivery(e, false);
+    mp_senders_stop(e, false);
   }
   return now >= e->close_at + HARD_CLOSE_MS;
 }
@@ -293,8 +276,7 @@ static void end(mp_engine *e) {
 
   mp_fail(&closed, MP_ECLOSED, "closed");
   mp_script_join(e);
-  stop_delivery(e, true);
-  pthread_join(e->delivery_thread, NULL);
+  mp_senders_end(e);
   pthread_mutex_lock(&e->lock);
   mp_list_append(&calls, &e->calls);
   pthread_mutex_unlock(&e->lock);
@@ -349,7 +331,7 @@ void *mp_store_thread(void *engine) {
   } else if (e->id) {
     mp_upkeep_leave(e, NULL);
   }
-  mp_client_free(e->client);
+  mp_senders_end(e); /* where the start failed */
   mp_lanes_free(&e->lanes);
   mp_sealer_free(e->sealer);
   mp_buf_free(&e->secret);

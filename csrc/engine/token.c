@@ -1,4 +1,4 @@
-/* Asking for tokens (RFC 6749 sections 4.4, 5.1 and 5.2). Delivery thread.
+/* Asking for tokens (RFC 6749 sections 4.4, 5.1 and 5.2). The webhook's delivery thread.
  *
  * What always holds: while a webhook's endpoint is asked, deliveries wait in its list and hold the
  * webhook. What the endpoint answers is never shown: it may hold what it was sent. */
@@ -148,7 +148,7 @@ static void describe(const mp_result *result, const char *wrong, char *out, size
 
 /* The client's callback: the endpoint answered, or did not. */
 static void on_token(void *owner, void *arg, const mp_result *result) {
-  mp_engine *e = owner;
+  mp_sender *s = owner;
   mp_oauth *o = arg;
   bool aborted = result->error_class && strcmp(result->error_class, "aborted") == 0;
   const char *wrong = result->error_class ? NULL : take(o, result);
@@ -163,18 +163,18 @@ static void on_token(void *owner, void *arg, const mp_result *result) {
   o->asking = false;
   mp_list_append(&waiting, &o->waiting);
   if (!result->error_class && !wrong) {
-    mp_delivery_again(e, &waiting);
+    mp_delivery_again(s, &waiting);
     return;
   }
   describe(result, wrong, text, sizeof text);
   failure.error = text;
   while ((n = mp_list_pop(&waiting)) != NULL)
-    mp_delivery_ended(e, MP_CONTAINER(n, mp_delivery, node), &failure);
+    mp_delivery_ended(s, MP_CONTAINER(n, mp_delivery, node), &failure);
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error *err) {
+static mp_code target_of(const mp_engine *e, mp_webhook *w, mp_target **out, mp_error *err) {
   mp_oauth *o = w->auth.oauth;
   mp_target_options options;
   mp_headers headers;
@@ -196,25 +196,25 @@ static mp_code target_of(mp_engine *e, mp_webhook *w, mp_target **out, mp_error 
   return code;
 }
 
-static mp_code ask(mp_engine *e, mp_webhook *w, mp_error *err) {
+static mp_code ask(mp_sender *s, mp_webhook *w, mp_error *err) {
   mp_oauth *o = w->auth.oauth;
   mp_request request = {.content_type = "application/x-www-form-urlencoded",
                         .body = o->body,
                         .body_len = strlen(o->body),
                         .done = on_token};
-  mp_code code = target_of(e, w, &request.target, err);
+  mp_code code = target_of(s->engine, w, &request.target, err);
 
   if (code == MP_OK && mp_target_refusal(request.target)) {
     return mp_fail(err, MP_EINVAL, "the token's endpoint: %s", mp_target_refusal(request.target));
   }
-  if (code == MP_OK) code = mp_client_start(e->client, &request, o, err);
+  if (code == MP_OK) code = mp_client_start(s->client, &request, o, err);
   if (code == MP_OK) o->asking = true;
   return code;
 }
 
-mp_code mp_token_wait(mp_engine *engine, mp_delivery *delivery, mp_error *err) {
+mp_code mp_token_wait(mp_sender *sender, mp_delivery *delivery, mp_error *err) {
   mp_oauth *o = delivery->webhook->auth.oauth;
-  mp_code code = o->asking ? MP_OK : ask(engine, delivery->webhook, err);
+  mp_code code = o->asking ? MP_OK : ask(sender, delivery->webhook, err);
 
   if (code != MP_OK) return code;
   delivery->waited_for_token = true;
@@ -223,7 +223,7 @@ mp_code mp_token_wait(mp_engine *engine, mp_delivery *delivery, mp_error *err) {
   return MP_OK;
 }
 
-bool mp_token_refused(mp_engine *engine, mp_delivery *delivery) {
+bool mp_token_refused(mp_sender *sender, mp_delivery *delivery) {
   mp_oauth *o = delivery->webhook->auth.oauth;
   mp_list one = {0};
   mp_error err;
@@ -231,10 +231,10 @@ bool mp_token_refused(mp_engine *engine, mp_delivery *delivery) {
   if (delivery->waited_for_token) return false; /* it was a new one, or it had its turn */
   if (o->generation == delivery->token_generation) {
     o->refresh_ms = 0; /* it is no good to any other either */
-    return mp_token_wait(engine, delivery, &err) == MP_OK;
+    return mp_token_wait(sender, delivery, &err) == MP_OK;
   }
   delivery->waited_for_token = true; /* another has got a new one meanwhile */
   mp_list_push(&one, &delivery->node);
-  mp_delivery_again(engine, &one);
+  mp_delivery_again(sender, &one);
   return true;
 }

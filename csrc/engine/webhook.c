@@ -162,10 +162,10 @@ static bool read_field(mp_json *j, const mp_settings *s, mp_webhook *w, mp_span 
   if (mp_read_is(key, "on_enable")) return read_on_enable(j, w);
   if (mp_read_is(key, "proxy")) return mp_read_string(j, &w->proxy);
   if (mp_read_is(key, "tls")) return mp_tls_read(j, s->folder, &w->tls);
-  if (mp_read_is(key, "secrets")) return mp_signing_read_secrets(j, &w->signing);
-  if (mp_read_is(key, "signingKey")) return mp_signing_read_key(j, &w->signing);
+  if (mp_read_is(key, "secrets")) return mp_signing_read_secrets(j, &w->sendings[0].signing);
+  if (mp_read_is(key, "signingKey")) return mp_signing_read_key(j, &w->sendings[0].signing);
   if (mp_read_is(key, "auth")) return mp_auth_read(j, &w->auth);
-  if (mp_read_is(key, "hubSignature")) return mp_signing_read_hub(j, &w->signing);
+  if (mp_read_is(key, "hubSignature")) return mp_signing_read_hub(j, &w->sendings[0].signing);
   if (mp_read_is(key, "concurrency")) {
     if (!mp_read_number(j, 1, MAX_CONCURRENCY, &n)) return false;
     w->concurrency = (int)n;
@@ -181,11 +181,12 @@ static mp_code check_free(const mp_webhook *w, const char *name, const char *wha
 }
 
 static mp_code add_own_headers(mp_webhook *w, mp_error *err) {
-  mp_code code = check_free(w, w->signing.body_header, "hubSignature", err);
+  mp_code code = check_free(w, w->sendings[0].signing.body_header, "hubSignature", err);
 
   if (code == MP_OK) code = check_free(w, w->auth.name, "auth", err);
   if (code != MP_OK || !w->auth.name) return code;
-  if (w->signing.body_header && strcasecmp(w->signing.body_header, w->auth.name) == 0) {
+  if (w->sendings[0].signing.body_header &&
+      strcasecmp(w->sendings[0].signing.body_header, w->auth.name) == 0) {
     return mp_fail(err, MP_EINVAL, "webhook.hubSignature.header: '%s' is that of auth",
                    w->auth.name);
   }
@@ -220,6 +221,24 @@ static mp_code read_definition(const mp_settings *s, mp_webhook *w, mp_error *er
   return code;
 }
 
+/* A webhook that may have many requests under way is sent by several threads; one that may have few
+ * gains nothing by it, and would keep more connections. A token is one thread's. */
+static mp_code share_out(const mp_settings *s, mp_webhook *w, mp_error *err) {
+  mp_code code = MP_OK;
+
+  w->shares = w->concurrency / MP_SHARE_REQUESTS;
+  if (w->shares > s->delivery_threads) w->shares = s->delivery_threads;
+  if (w->shares < 1 || w->auth.oauth) w->shares = 1;
+  for (int i = 1; i < w->shares && code == MP_OK; i++)
+    code = mp_signing_copy(&w->sendings[0].signing, &w->sendings[i].signing, err);
+  return code;
+}
+
+int mp_webhook_share(const mp_webhook *webhook, int share) {
+  return webhook->concurrency / webhook->shares +
+         (share < webhook->concurrency % webhook->shares ? 1 : 0);
+}
+
 /* ---- webhooks ------------------------------------------------------------------------------- */
 
 mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, mp_webhook **out,
@@ -245,6 +264,7 @@ mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, m
   w->wants = calloc(settings->event_count + 1, sizeof *w->wants);
   code = w->name && w->definition && w->wants ? MP_OK : mp_fail(err, MP_ENOMEM, "out of memory");
   if (code == MP_OK) code = read_definition(settings, w, err);
+  if (code == MP_OK) code = share_out(settings, w, err);
   if (code != MP_OK) {
     mp_webhook_unref(w);
     return code;
@@ -269,11 +289,13 @@ void mp_webhook_unref(mp_webhook *webhook) {
   free(w->patterns);
   free(w->script);
   mp_headers_free(&w->headers);
-  mp_signing_free(&w->signing);
   mp_auth_free(&w->auth);
   mp_tls_free(&w->tls);
   free(w->proxy);
-  mp_target_free(w->target);
+  for (int i = 0; i < MP_DELIVERY_THREADS; i++) {
+    mp_signing_free(&w->sendings[i].signing);
+    mp_target_free(w->sendings[i].target);
+  }
   free(w->models);
   free(w->name);
   if (w->definition) explicit_bzero(w->definition, strlen(w->definition)); /* it holds secrets */

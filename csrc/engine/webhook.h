@@ -22,6 +22,14 @@ typedef enum mp_order {
   MP_ORDER_KEY      /* one of each emit key at a time */
 } mp_order;
 
+#define MP_SHARE_REQUESTS 16 /* at a time, that a share of a lane has at least */
+
+/* What one delivery thread needs to send a webhook's requests: nothing in it is shared. */
+typedef struct mp_sending {
+  mp_signing signing;
+  mp_target *target; /* made at the first request */
+} mp_sending;
+
 typedef struct mp_webhook {
   atomic_int refs;
   int64_t id;
@@ -33,7 +41,6 @@ typedef struct mp_webhook {
   char *definition; /* the JSON it was made from */
   char *url;
   mp_headers headers;
-  mp_signing signing;
   mp_auth auth; /* what is known of it beforehand is among the headers */
   char *proxy;  /* NULL: the settings' */
   mp_tls tls;
@@ -53,7 +60,8 @@ typedef struct mp_webhook {
   int64_t connect_timeout_ms;
   mp_retry retry;      /* the settings' delays, or own_delays */
   int64_t *own_delays; /* NULL: none */
-  mp_target *target;   /* delivery thread: made at the first request; freed with the webhook */
+  int shares;          /* how many delivery threads its requests are shared among */
+  mp_sending sendings[MP_DELIVERY_THREADS]; /* one for each share */
 } mp_webhook;
 
 /* Reads a definition:
@@ -69,6 +77,9 @@ mp_code mp_webhook_new(const mp_settings *settings, const mp_webhook_row *row, m
                        mp_error *err);
 mp_webhook *mp_webhook_ref(mp_webhook *webhook);
 void mp_webhook_unref(mp_webhook *webhook); /* NULL-safe */
+
+/* How many requests may be under way at a time of this share? All shares' together: concurrency. */
+int mp_webhook_share(const mp_webhook *webhook, int share);
 
 /* Is this event for this webhook? model is a uid or NULL. */
 bool mp_webhook_wants(const mp_webhook *webhook, int type_index, const char *model);

@@ -1,5 +1,5 @@
-/* Requests on a libcurl multi handle. Runs on the delivery thread. libcurl's callbacks touch only
- * their slot; nothing here calls Lua or takes a lock.
+/* Requests on a libcurl multi handle. Each client runs on one delivery thread. libcurl's callbacks
+ * touch only their slot; nothing here calls Lua or takes a lock.
  *
  * A slot is an easy handle with what one request needs. Slots are pooled: a request sets the few
  * options that differ, and libcurl keeps the connection. */
@@ -264,6 +264,11 @@ static bool prepare(slot *s, const mp_request *request) {
   return ok;
 }
 
+static void count(mp_client *client, int change) {
+  client->active += change;
+  if (client->options.under_way) atomic_fetch_add(client->options.under_way, change);
+}
+
 mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg, mp_error *err) {
   mp_node *n;
   slot *s;
@@ -291,7 +296,7 @@ mp_code mp_client_start(mp_client *client, const mp_request *request, void *arg,
   s->next_active = client->active_head;
   if (client->active_head) client->active_head->prev_active = s;
   client->active_head = s;
-  client->active++;
+  count(client, 1);
   return MP_OK;
 }
 
@@ -328,7 +333,7 @@ static void end(slot *s, mp_result *result) {
   else
     c->active_head = s->next_active;
   if (s->next_active) s->next_active->prev_active = s->prev_active;
-  c->active--;
+  count(c, -1);
   result->at_ms = s->at_ms;
   result->duration_us = mp_mono_us() - s->at_mono_us;
   result->response = s->response.text;

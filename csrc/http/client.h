@@ -1,10 +1,11 @@
 /* The HTTP client: many POST requests at a time on one libcurl multi handle.
  *
- * Owned by one thread (the engine's delivery thread), which starts requests and polls; only
+ * Owned by one thread (one of the engine's delivery threads), which starts requests and polls; only
  * mp_client_wake may be called from others. libcurl is seen nowhere outside http/. */
 #ifndef MP_HTTP_CLIENT_H
 #define MP_HTTP_CLIENT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -86,9 +87,10 @@ typedef struct mp_request {
 } mp_request;
 
 typedef struct mp_client_options {
-  int max_requests;     /* under way at a time */
-  size_t response_keep; /* bytes of each response's body that are kept */
-  mp_done_fn done;      /* called from mp_client_poll and mp_client_abort */
+  int max_requests;      /* under way at a time */
+  atomic_int *under_way; /* counts them, with those of other clients; NULL: not counted */
+  size_t response_keep;  /* bytes of each response's body that are kept */
+  mp_done_fn done;       /* called from mp_client_poll and mp_client_abort */
   void *owner;
 } mp_client_options;
 

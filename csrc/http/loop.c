@@ -1,4 +1,4 @@
-/* The event loop. Runs on the delivery thread; libcurl's callbacks here touch only the loop.
+/* The event loop. Each runs on one delivery thread; libcurl's callbacks here touch only the loop.
  *
  * libcurl says of each socket what it waits for, and takes that back when a transfer ends, although
  * the connection is kept for the next one: two system calls a request. So a connection's socket

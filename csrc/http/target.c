@@ -1,5 +1,5 @@
 /* Targets: a webhook's URL and header lines in the form libcurl takes, so that a request costs no
- * parsing and no merging. Made and used by the delivery thread. */
+ * parsing and no merging. Each is made and used by one delivery thread. */
 #include "http/target.h"
 
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-/* Headers and URLs for Lua: the checks and the merge that the delivery thread uses, for the host's
+/* Headers and URLs for Lua: the checks and the merge that delivery threads use, for the host's
  * config code. Runs in the host's thread. Nothing is held in C memory where Lua may raise, but in
  * userdata that the collector frees. */
 #include "lua/http.h"

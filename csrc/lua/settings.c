@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/process.h"
 #include "lua/http.h"
 #include "lua/network.h"
 
@@ -168,6 +169,12 @@ static void read_scripts(reader *r, mp_script_settings *s) {
   lua_pop(r->L, 1);
 }
 
+/* Two keep up with what one store thread writes; on one CPU they would be in each other's way. */
+static int delivery_threads(int asked) {
+  if (asked > 0) return asked;
+  return mp_process_cpus() > 1 ? 2 : 1;
+}
+
 void mp_lua_settings_sanitizer(mp_settings *settings, mp_schema *schema,
                                const mp_sanitize_options *options) {
   settings->scripts.schema = mp_schema_ref(schema);
@@ -196,6 +203,7 @@ mp_code mp_lua_settings(lua_State *L, int index, mp_settings **out, mp_error *er
   s->connect_timeout_ms = (int64_t)number_field(&r, "connect_timeout_ms");
   s->concurrency = (int)number_field(&r, "concurrency");
   s->max_concurrency = (int)number_field(&r, "max_concurrency");
+  s->delivery_threads = delivery_threads((int)number_field(&r, "delivery_threads"));
   s->inbox_count = (size_t)number_field(&r, "inbox_count");
   s->inbox_bytes = (size_t)number_field(&r, "inbox_bytes");
   s->emit_timeout_ms = (int64_t)number_field(&r, "emit_timeout_ms");

@@ -40,6 +40,7 @@ static inline mp_settings *common_settings(const char *store, const char *finger
   s->inbox_count = 1000;
   s->inbox_bytes = 1 << 20;
   s->emit_timeout_ms = 30000;
+  s->delivery_threads = 2;
   s->keep_delivered_ms = s->keep_dead_ms = (int64_t)7 * 24 * 60 * 60 * 1000;
   s->probe_ms = 30000;
   return s;

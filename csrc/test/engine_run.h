@@ -165,6 +165,7 @@ static int64_t run_webhook(run *r, char path) {
            "\"signingKey\":\"whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc=\","
            "\"hubSignature\":{\"secret\":\"s\",\"header\":\"X-Hub\",\"encoding\":\"hex\"},"
            "\"auth\":{\"type\":\"basic\",\"username\":\"u\",\"password\":\"p\"},"
+           "\"concurrency\":32," /* shared between two threads */
            "\"retrySchedule\":[0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02,0.02]}",
            r->sink->port, path);
   if (run_answer(r, "create", over,

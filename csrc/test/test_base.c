@@ -6,6 +6,7 @@
 /* cmocka.h needs those before it */
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -375,6 +376,21 @@ static void test_process_start_with_a_misleading_name(void **state) {
   close(ready[1]);
 }
 
+static void test_cpus_are_those_that_may_be_used(void **state) {
+  cpu_set_t usual, one;
+  (void)state;
+
+  assert_int_equal(sched_getaffinity(0, sizeof usual, &usual), 0);
+  assert_int_equal(mp_process_cpus(), CPU_COUNT(&usual));
+  CPU_ZERO(&one);
+  for (int i = 0; CPU_COUNT(&one) == 0; i++) {
+    if (CPU_ISSET(i, &usual)) CPU_SET(i, &one);
+  }
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  assert_int_equal(mp_process_cpus(), 1);
+  assert_int_equal(sched_setaffinity(0, sizeof usual, &usual), 0);
+}
+
 static void test_host_name(void **state) {
   char a[MP_HOST_SIZE], b[MP_HOST_SIZE];
 
@@ -427,6 +443,7 @@ int main(void) {
       cmocka_unit_test(test_list),
       cmocka_unit_test(test_process_start),
       cmocka_unit_test(test_process_start_with_a_misleading_name),
+      cmocka_unit_test(test_cpus_are_those_that_may_be_used),
       cmocka_unit_test(test_host_name),
       cmocka_unit_test(test_errors),
   };

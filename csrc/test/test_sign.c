@@ -89,6 +89,21 @@ static void test_most_secrets_fit(void **state) {
   mp_signer_free(s);
 }
 
+/* A copy shares nothing with what it was made of. */
+static void test_copies_sign_alike(void **state) {
+  mp_signer *s = signer_of(SECRET, 0, OTHER, message.at_ms, KEY), *copy;
+  mp_error err = {0};
+  (void)state;
+
+  assert_int_equal(mp_signer_copy(s, &copy, &err), MP_OK);
+  assert_signs(s, V1 " " V1A);
+  assert_signs(copy, V1 " " V1A);
+  s = signer_of(NULL, 0, NULL, 0, NULL);
+  assert_int_equal(mp_signer_copy(s, &copy, &err), MP_OK);
+  mp_signer_free(s);
+  assert_signs(copy, "");
+}
+
 static void assert_refused(const char *text, mp_sign_kind kind, const char *hint) {
   mp_error err = {0};
   assert_int_equal(mp_sign_check(text, kind, "secret", &err), MP_EINVAL);
@@ -238,7 +253,7 @@ static void test_signs_bodies(void **state) {
       {"", "dXEH6g6yUJ/CESIczphLijdXC211hsIsRvQ3nIsEPhc=", false},
   };
   char out[MP_BODY_SIGNATURE_SIZE], longest[MP_BODY_PREFIX + 2];
-  mp_body_signer *s;
+  mp_body_signer *s, *copy;
   mp_error err = {0};
   (void)state;
 
@@ -246,11 +261,15 @@ static void test_signs_bodies(void **state) {
     assert_int_equal(
         mp_body_signer_new("It's a Secret to Everybody", cases[i].prefix, cases[i].hex, &s, &err),
         MP_OK);
+    assert_int_equal(mp_body_signer_copy(s, &copy, &err), MP_OK);
     for (int j = 0; j < 2; j++) {
       assert_int_equal(mp_body_sign(s, "Hello, World!", 13, out, &err), MP_OK);
       assert_string_equal(out, cases[i].expected);
     }
     mp_body_signer_free(s);
+    assert_int_equal(mp_body_sign(copy, "Hello, World!", 13, out, &err), MP_OK);
+    assert_string_equal(out, cases[i].expected);
+    mp_body_signer_free(copy);
   }
   memset(longest, 'p', sizeof longest);
   longest[MP_BODY_PREFIX + 1] = '\0';
@@ -267,6 +286,7 @@ int main(void) {
       cmocka_unit_test(test_vectors),
       cmocka_unit_test(test_rotation_signs_newest_first_until_the_old_one_ends),
       cmocka_unit_test(test_most_secrets_fit),
+      cmocka_unit_test(test_copies_sign_alike),
       cmocka_unit_test(test_secrets_are_checked_and_never_shown),
       cmocka_unit_test(test_a_signing_key_has_two_halves_that_agree),
       cmocka_unit_test(test_new_ones_are_of_the_right_form_and_differ),

@@ -187,6 +187,50 @@ static void test_a_key_that_is_there_twice_behind_many_others(void **state) {
   }
 }
 
+/* concurrency, threads, shares */
+static void test_is_shared_among_threads_when_many_requests_may_be_under_way(void **state) {
+  static const int cases[][3] = {{1, 2, 1},    {31, 2, 1},   {32, 1, 1},  {32, 2, 2},
+                                 {33, 2, 2},   {47, 8, 2},   {48, 8, 3},  {127, 8, 7},
+                                 {1000, 8, 8}, {1000, 2, 2}, {1000, 1, 1}};
+  (void)state;
+
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    int concurrency = cases[i][0], shares = cases[i][2], sum = 0;
+    mp_settings s = settings;
+    mp_webhook_row row = {.id = 1, .name = "w"};
+    char definition[256];
+    mp_webhook *w;
+    s.delivery_threads = cases[i][1];
+    row.definition = definition;
+    snprintf(definition, sizeof definition, HEAD "\"concurrency\":%d}", concurrency);
+    assert_int_equal(mp_webhook_new(&s, &row, &w, NULL), MP_OK);
+    assert_int_equal(w->shares, shares);
+    for (int share = 0; share < shares; share++) {
+      int part = mp_webhook_share(w, share);
+      assert_true(part == concurrency / shares || part == concurrency / shares + 1);
+      sum += part;
+    }
+    assert_int_equal(sum, concurrency);
+    mp_webhook_unref(w);
+  }
+}
+
+static void test_is_not_shared_when_it_has_a_token(void **state) {
+  mp_settings s = settings;
+  mp_webhook_row row = {.id = 1,
+                        .name = "w",
+                        .definition = HEAD
+                        "\"concurrency\":1000,\"auth\":{\"type\":\"oauth2\",\"tokenUrl\":"
+                        "\"https://t.example/\",\"clientId\":\"a\",\"clientSecret\":\"b\"}}"};
+  mp_webhook *w;
+  (void)state;
+
+  s.delivery_threads = 8;
+  assert_int_equal(mp_webhook_new(&s, &row, &w, NULL), MP_OK);
+  assert_int_equal(w->shares, 1);
+  mp_webhook_unref(w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_malformed),
@@ -194,6 +238,8 @@ int main(void) {
       cmocka_unit_test(test_fractions_whatever_the_locale),
       cmocka_unit_test(test_long_credentials_are_not_out_of_memory),
       cmocka_unit_test(test_a_key_that_is_there_twice_behind_many_others),
+      cmocka_unit_test(test_is_shared_among_threads_when_many_requests_may_be_under_way),
+      cmocka_unit_test(test_is_not_shared_when_it_has_a_token),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

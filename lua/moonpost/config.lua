@@ -210,6 +210,7 @@ local DELIVERY = {
   connectTimeout = { check = seconds, default = 5 },
   concurrency = { check = webhook.fields.concurrency, default = 10 },
   maxConcurrency = { check = webhook.integer(1, 10000), default = 256 },
+  threads = { check = webhook.integer(1, 8) }, -- as many as settings.h's MP_DELIVERY_THREADS
   retrySchedule = { check = webhook.fields.retrySchedule, default = SCHEDULE },
   probeAfter = { check = seconds, default = 30 },
   disableAfter = { check = age, default = 5 * 86400 },

@@ -97,6 +97,7 @@ function settings.of(config, version)
     connect_timeout_ms = milliseconds(delivery.connectTimeout),
     concurrency = delivery.concurrency,
     max_concurrency = delivery.maxConcurrency,
+    delivery_threads = delivery.threads or 0,
     proxy = delivery.proxy,
     network = config.network,
     folder = config.dir,

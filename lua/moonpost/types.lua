@@ -65,6 +65,7 @@
 ---@field connectTimeout number? seconds; default 5
 ---@field concurrency integer? requests at a time to one webhook; default 10
 ---@field maxConcurrency integer? to all together; default 256
+---@field threads integer? that send, at most 8; default 2, or 1 where the process may use one CPU
 ---@field retrySchedule number[]? seconds
 ---@field probeAfter number? seconds; default 30
 ---@field disableAfter number? seconds; default 432000; 0: never

@@ -122,6 +122,8 @@ describe("the config", function()
       "webhooks.delivery.timeout: expected a number of seconds between 0.001 and 600, got string 'fast'" },
     { { webhooks = { delivery = { timeout = 0 } } }, "webhooks.delivery.timeout" },
     { { webhooks = { delivery = { timeout = 0 / 0 } } }, "webhooks.delivery.timeout" },
+    { { webhooks = { delivery = { threads = 9 } } }, "webhooks.delivery.threads: expected a whole number between 1 and 8, got number 9" },
+    { { webhooks = { delivery = { threads = 0 } } }, "webhooks.delivery.threads: expected a whole number between 1 and 8, got number 0" },
     { { webhooks = { delivery = { concurrency = 1.5 } } }, "webhooks.delivery.concurrency: expected a whole number" },
     { { webhooks = { delivery = { concurency = 5 } } }, "webhooks.delivery.concurency", "'concurrency'" },
     { { webhooks = { delivery = { retrySchedule = { -1 } } } }, "webhooks.delivery.retrySchedule[1]" },

@@ -36,6 +36,7 @@ return {
     -- delivery = {
     --   timeout = 15, connectTimeout = 5,       -- seconds
     --   concurrency = 10, maxConcurrency = 256, -- requests at a time: of one webhook, of all
+    --   threads = 2,                            -- that send
     --   retrySchedule = { 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400 }, -- seconds
     --   proxy = "http://proxy:3128",            -- default: none
     --   userAgent = "shop/1.0",                 -- default: moonpost and its version
