@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "engine/webhook.h"
-#include "queue/store.h"
+#include "queue/store_read.h"
 
 /* Members of an object: each puts a comma before itself when it is not the first. */
 void mp_answer_text(mp_buf *out, const char *name, const char *text, size_t len);

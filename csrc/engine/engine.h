@@ -20,6 +20,7 @@
 #include "engine/event.h"
 #include "engine/mailbox.h"
 #include "engine/settings.h"
+#include "queue/store_read.h"
 
 /* Opens the store and starts the threads. A store that is open in this process already gives the
  * same engine again (with one more reference) when the settings' fingerprints agree, MP_EBUSY when

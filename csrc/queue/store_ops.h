@@ -4,7 +4,7 @@
 #ifndef MP_QUEUE_STORE_OPS_H
 #define MP_QUEUE_STORE_OPS_H
 
-#include "queue/store.h"
+#include "queue/store_read.h"
 
 /* clang-format off */
 /* CALL(name, parameters, arguments): each returns an mp_code. */

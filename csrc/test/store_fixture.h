@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "base/id.h"
-#include "queue/store.h"
+#include "queue/store_read.h"
 
 typedef struct fixture {
   char folder[256];
