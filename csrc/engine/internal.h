@@ -337,11 +337,13 @@ void mp_call_next_element(mp_buf *out); /* puts a comma between the elements of 
 mp_code mp_call_no_webhook(int64_t id, mp_error *err);
 void mp_call_finish_trigger(mp_engine *engine, mp_delivery *delivery);
 
-/* senders.c: the delivery threads. stop: everything is given back; with stop they end. end also
- * waits for that, and frees them; NULL-safe. */
+/* senders.c: the delivery threads. stop: everything is given back; with stop they end. join waits
+ * for that; what is handed over afterwards is not sent, and goes with free (which may be all there
+ * is, after a start that failed). */
 mp_code mp_senders_start(mp_engine *engine, mp_error *err);
 void mp_senders_hand(mp_engine *engine, mp_list *deliveries);
 void mp_senders_stop(mp_engine *engine, bool stop);
-void mp_senders_end(mp_engine *engine);
+void mp_senders_join(mp_engine *engine);
+void mp_senders_free(mp_engine *engine);
 
 #endif

@@ -52,14 +52,23 @@ void mp_senders_stop(mp_engine *engine, bool stop) {
   }
 }
 
-void mp_senders_end(mp_engine *engine) {
+void mp_senders_join(mp_engine *engine) {
   mp_senders_stop(engine, true);
   for (int i = 0; i < engine->sender_count; i++) {
     if (engine->senders[i].started) pthread_join(engine->senders[i].thread, NULL);
+    engine->senders[i].started = false;
   }
+}
+
+void mp_senders_free(mp_engine *engine) {
+  mp_senders_join(engine);
   for (int i = 0; i < engine->sender_count; i++) {
-    mp_client_free(engine->senders[i].client);
-    pthread_mutex_destroy(&engine->senders[i].lock);
+    mp_sender *s = &engine->senders[i];
+    for (mp_node *n; (n = mp_list_pop(&s->handed)) != NULL;)
+      mp_delivery_free(
+          MP_CONTAINER(n, mp_delivery, node)); /* their leases end with the engine's row */
+    mp_client_free(s->client);
+    pthread_mutex_destroy(&s->lock);
   }
   free(engine->senders);
   engine->senders = NULL;

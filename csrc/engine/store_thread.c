@@ -276,7 +276,7 @@ static void end(mp_engine *e) {
 
   mp_fail(&closed, MP_ECLOSED, "closed");
   mp_script_join(e);
-  mp_senders_end(e);
+  mp_senders_join(e);
   pthread_mutex_lock(&e->lock);
   mp_list_append(&calls, &e->calls);
   pthread_mutex_unlock(&e->lock);
@@ -331,7 +331,7 @@ void *mp_store_thread(void *engine) {
   } else if (e->id) {
     mp_upkeep_leave(e, NULL);
   }
-  mp_senders_end(e); /* where the start failed */
+  mp_senders_free(e);
   mp_lanes_free(&e->lanes);
   mp_sealer_free(e->sealer);
   mp_buf_free(&e->secret);
