@@ -59,10 +59,11 @@ static void free_engine(mp_engine *e) {
 }
 
 static mp_engine *new_engine(mp_settings *settings, char *key) {
-  mp_engine *e = calloc(1, sizeof *e);
+  mp_engine *e = aligned_alloc(_Alignof(mp_engine), sizeof *e);
   pthread_condattr_t attr;
 
   if (!e) return NULL;
+  memset(e, 0, sizeof *e);
   e->settings = settings;
   e->key = key;
   e->refs = 1;

@@ -131,18 +131,22 @@ typedef enum mp_sleep { MP_AWAKE, MP_DOZING, MP_ASLEEP } mp_sleep;
 typedef enum mp_phase { MP_STARTING, MP_RUNNING, MP_CLOSING, MP_STOPPED } mp_phase;
 
 struct mp_engine {
-  /* immutable once open */
-  mp_settings *settings;
+  /* immutable once open, but for the clock's base, which the store thread seldom sets */
+  MP_OWN_LINE mp_settings *settings;
   pid_t pid;
-  mp_id_source ids; /* its slot is known when the store thread has joined the store */
   pthread_t store_thread;
+  mp_sender *senders; /* the delivery threads: made and ended by the store thread */
+  int sender_count;
+  atomic_llong clock_base; /* the store's time when the boot's clock was 0; any thread */
+
+  MP_OWN_LINE mp_id_source ids; /* its slot is known when the store thread has joined the store */
 
   /* the process's list of engines (engine.c: registry_lock) */
   struct mp_engine *next_open;
   char *key; /* NULL: never shared (":memory:") */
   int refs;
 
-  pthread_mutex_t lock;
+  MP_OWN_LINE pthread_mutex_t lock;
   pthread_cond_t done;   /* hosts: some ticket is done, or the phase changed */
   mp_list emits;         /* lock; of mp_emit */
   mp_list calls;         /* lock; of mp_call */
@@ -162,7 +166,7 @@ struct mp_engine {
   mp_mailbox *mailboxes; /* lock; those of its hosts (mailbox.c) */
 
   /* store thread */
-  mp_watch *watch; /* its bell: any thread */
+  MP_OWN_LINE mp_watch *watch; /* its bell: any thread */
   mp_store *store;
   mp_sealer *sealer;
   mp_buf secret; /* the text that was sealed or unsealed last */
@@ -188,15 +192,10 @@ struct mp_engine {
   mp_half emitting;  /* new events */
   mp_reload reload;  /* webhooks were changed that were not read anew since */
 
-  /* delivery threads: made and ended by the store thread */
-  mp_sender *senders;
-  int sender_count;
-  atomic_int requests; /* under way, of all of them */
+  MP_OWN_LINE atomic_int requests; /* under way, of all delivery threads, which write it */
 
-  /* any thread */
-  atomic_llong
-      clock_base;      /* the store's time when the boot's clock was 0; set by the store thread */
-  atomic_llong leased; /* of all lanes; written by the store thread, as the next */
+  /* any thread; written by the store thread */
+  MP_OWN_LINE atomic_llong leased; /* of all lanes */
   atomic_int webhook_count;
   atomic_llong accepted;  /* events committed */
   atomic_llong delivered; /* deliveries that ended so */

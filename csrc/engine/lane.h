@@ -16,11 +16,15 @@
 #include "engine/scripted.h"
 #include "engine/webhook.h"
 
+/* What different threads write for each event begins a cache line, so that they do not wait for
+ * each other's. */
+#define MP_OWN_LINE _Alignas(64)
+
 typedef struct mp_lane mp_lane;
 
-/* What one delivery thread has of a lane; in a cache line of its own, for it is that thread's. */
+/* What one delivery thread has of a lane. */
 typedef struct mp_lane_share {
-  _Alignas(64) mp_lane *lane;
+  MP_OWN_LINE mp_lane *lane;
   mp_list queue; /* of mp_delivery, in claim order */
   int active;    /* requests under way */
   bool in_turns;
@@ -48,7 +52,7 @@ struct mp_lane {
   mp_lane_counts counts;
 
   /* both */
-  atomic_bool stopped;  /* disabled or deleted: what is queued is given back */
+  MP_OWN_LINE atomic_bool stopped; /* disabled or deleted: what is queued is given back */
   atomic_llong hold_ms; /* until then too (store's clock), for the receiver asked for it or keeps
                            failing; written by the store thread */
 
