@@ -115,6 +115,12 @@ typedef struct mp_sqlite_known {
 #define MP_SQLITE_4_ROWS(row) row "," row "," row "," row
 #define MP_SQLITE_ALL(row)    MP_SQLITE_4_ROWS(MP_SQLITE_4_ROWS(row))
 
+/* Prepares the insert of count rows: one, by the statement of the first slot, or MP_SQLITE_ROWS, by
+ * that of the second. */
+#define MP_SQLITE_INSERT(s, count, one, all, insert, row, q, err)     \
+  ((count) == 1 ? mp_sqlite_write((s), (one), insert row, (q), (err)) \
+                : mp_sqlite_write((s), (all), insert MP_SQLITE_ALL(row), (q), (err)))
+
 /* What a lease's end makes of its delivery. */
 typedef struct mp_sqlite_ended {
   mp_finish finish;

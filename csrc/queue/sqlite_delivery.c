@@ -74,9 +74,8 @@ static mp_code insert_new(mp_sqlite *s, mp_new_delivery *deliveries, size_t coun
   for (size_t i = 0; i < count && code == MP_OK; i++)
     code = settle_new(s, &deliveries[i], &rows[i], err);
   if (code != MP_OK) return code;
-  code = count == 1 ? mp_sqlite_write(s, MP_SQL_DELIVERY_INSERT, NEW_INSERT NEW_ROW, &q, err)
-                    : mp_sqlite_write(s, MP_SQL_DELIVERIES_INSERT,
-                                      NEW_INSERT MP_SQLITE_ALL(NEW_ROW), &q, err);
+  code = MP_SQLITE_INSERT(s, count, MP_SQL_DELIVERY_INSERT, MP_SQL_DELIVERIES_INSERT, NEW_INSERT,
+                          NEW_ROW, &q, err);
   if (code != MP_OK) return code;
   for (size_t i = 0; i < count; i++)
     bind_new(q, (int)i * 7, &deliveries[i], &rows[i]);
@@ -200,10 +199,8 @@ static void bind_ended(sqlite3_stmt *q, int before, const mp_sqlite_ended *e) {
 static mp_code insert_ended(mp_sqlite *s, const mp_sqlite_ended *ended, size_t count,
                             mp_error *err) {
   sqlite3_stmt *q;
-  mp_code code = count == 1
-                     ? mp_sqlite_write(s, MP_SQL_ENDED_INSERT, ENDED_INSERT ENDED_ROW, &q, err)
-                     : mp_sqlite_write(s, MP_SQL_ENDED_INSERT_ALL,
-                                       ENDED_INSERT MP_SQLITE_ALL(ENDED_ROW), &q, err);
+  mp_code code = MP_SQLITE_INSERT(s, count, MP_SQL_ENDED_INSERT, MP_SQL_ENDED_INSERT_ALL,
+                                  ENDED_INSERT, ENDED_ROW, &q, err);
 
   if (code != MP_OK) return code;
   for (size_t i = 0; i < count; i++)

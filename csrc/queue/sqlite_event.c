@@ -40,10 +40,8 @@ static void bind_event(sqlite3_stmt *q, int before, const mp_event_row *event) {
 static mp_code insert_rows(mp_sqlite *s, const mp_event_row *const *events, size_t count,
                            mp_error *err) {
   sqlite3_stmt *q;
-  mp_code code = count == 1
-                     ? mp_sqlite_write(s, MP_SQL_EVENT_INSERT, EVENT_INSERT EVENT_ROW, &q, err)
-                     : mp_sqlite_write(s, MP_SQL_EVENTS_INSERT,
-                                       EVENT_INSERT MP_SQLITE_ALL(EVENT_ROW), &q, err);
+  mp_code code = MP_SQLITE_INSERT(s, count, MP_SQL_EVENT_INSERT, MP_SQL_EVENTS_INSERT, EVENT_INSERT,
+                                  EVENT_ROW, &q, err);
 
   if (code != MP_OK) return code;
   for (size_t i = 0; i < count; i++)
