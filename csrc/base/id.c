@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define COUNT_BITS 11
-#define SLOT_BITS  10
 #define DIGITS     13
 
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -43,17 +42,17 @@ int64_t mp_id_next(mp_id_source *s, int64_t now_ms) {
     s->last_ms++; /* borrowed from the future: the clock catches up */
     s->count = 0;
   }
-  id = s->last_ms << (COUNT_BITS + SLOT_BITS) | (int64_t)s->slot << COUNT_BITS | s->count++;
+  id = s->last_ms << MP_ID_SHIFT | (int64_t)s->slot << COUNT_BITS | s->count++;
   pthread_mutex_unlock(&s->lock);
   return id;
 }
 
 int64_t mp_event_id_ms(int64_t id) {
-  return id >> (COUNT_BITS + SLOT_BITS);
+  return id >> MP_ID_SHIFT;
 }
 
 int64_t mp_event_id_first(int64_t ms) {
-  return ms << (COUNT_BITS + SLOT_BITS);
+  return ms << MP_ID_SHIFT;
 }
 
 static void format_digits(int64_t id, char *out) {

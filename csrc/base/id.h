@@ -16,6 +16,7 @@
 #define MP_EVENT_ID_SIZE    18   /* with the NUL */
 #define MP_DELIVERY_ID_SIZE 40   /* with the NUL */
 #define MP_ID_SLOTS         1024 /* engines that can share one store */
+#define MP_ID_SHIFT         21   /* bits below the milliseconds */
 
 /* Makes ids; safe to use from many threads. */
 typedef struct mp_id_source {

@@ -36,6 +36,7 @@ typedef enum mp_sql {
   MP_SQL_WEBHOOK_PACE,
   MP_SQL_WEBHOOK_DELETE,
   MP_SQL_WEBHOOK_ABANDON,
+  MP_SQL_EVENT_TYPE,
   MP_SQL_EVENT_INSERT,
   MP_SQL_EVENTS_INSERT,
   MP_SQL_KEY_STORE,
@@ -81,6 +82,7 @@ typedef enum mp_sql {
   MP_SQL_PRUNE_ATTEMPTS,
   MP_SQL_PRUNE_OUTPUTS,
   MP_SQL_PRUNE_DELIVERIES,
+  MP_SQL_PRUNE_TYPE,
   MP_SQL_PRUNE_EVENT,
   MP_SQL_PAGE_COUNT,
   MP_SQL_PAGE_SIZE,
@@ -121,6 +123,8 @@ typedef struct mp_sqlite_known {
   ((count) == 1 ? mp_sqlite_write((s), (one), insert row, (q), (err)) \
                 : mp_sqlite_write((s), (all), insert MP_SQLITE_ALL(row), (q), (err)))
 
+#define MP_SQLITE_TYPE 64 /* longer types are not remembered */
+
 /* What a lease's end makes of its delivery. */
 typedef struct mp_sqlite_ended {
   mp_finish finish;
@@ -141,6 +145,8 @@ typedef struct mp_sqlite {
   int64_t data_version;                   /* as mp_store_changed saw it last */
   int64_t added[MP_TOTAL_COUNT];          /* by the open transaction, to the totals */
   mp_sqlite_known known[MP_SQLITE_KNOWN]; /* in the open transaction (sqlite_webhook.c) */
+  int64_t typed_ms;                       /* the open transaction wrote into event_type last ... */
+  char typed[MP_SQLITE_TYPE];             /* ... that and this; "": nothing (sqlite_event.c) */
   mp_sqlite_ended ended[MP_SQLITE_ROWS];  /* by the open transaction, out of bundles; their rows are
                                              not written yet (sqlite_delivery.c) */
   size_t ended_count;
@@ -231,8 +237,15 @@ mp_code mp_sqlite_newer(mp_sqlite *s, int64_t version, mp_error *err);
 
 /* The due time of what waits behind another of its order key, and of what is held until
  * mp_store_release. */
-#define MP_BEHIND     INT64_MAX
-#define MP_PARKED     (INT64_MAX - 1)
+#define MP_BEHIND INT64_MAX
+#define MP_PARKED (INT64_MAX - 1)
+/* An event of a row of event_type, by their ids (base/id.h); each with its name in the statement.
+ */
+#define MP_ID_SHIFT_SQL "21"
+#define MP_OF_TYPE(e, t)                                                            \
+  e ".id BETWEEN " t ".ms << " MP_ID_SHIFT_SQL " AND (" t ".ms << " MP_ID_SHIFT_SQL \
+    ") + "                                                                          \
+    "2097151 AND " e ".type = " t ".type"
 #define MP_PARKED_SQL "9223372036854775806"
 
 /* What becomes of a delivery that would wait: it does, or its webhook is gone. (This and the next:

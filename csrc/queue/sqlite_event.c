@@ -1,5 +1,7 @@
 /* Events in the SQLite store, and the keys that keep a repeated emit from storing one twice. Runs
  * on the store thread. */
+#include <string.h>
+
 #include "base/id.h"
 #include "queue/sqlite.h"
 
@@ -18,6 +20,28 @@ static mp_code store_key(mp_sqlite *s, const mp_event_row *event, mp_error *err)
   sqlite3_bind_int64(q, 2, event->id);
   sqlite3_bind_int64(q, 3, mp_event_id_ms(event->id));
   return mp_sqlite_run(s, q, NULL, err);
+}
+
+_Static_assert(MP_ID_SHIFT == 21, "MP_ID_SHIFT_SQL");
+
+/* There is an event of this type in the millisecond of its id. */
+static mp_code note_type(mp_sqlite *s, const mp_event_row *event, mp_error *err) {
+  int64_t ms = mp_event_id_ms(event->id);
+  size_t len = strlen(event->type);
+  sqlite3_stmt *q;
+  mp_code code;
+
+  if (s->typed[0] && s->typed_ms == ms && strcmp(s->typed, event->type) == 0) return MP_OK;
+  code = mp_sqlite_write(s, MP_SQL_EVENT_TYPE,
+                         "INSERT OR IGNORE INTO event_type(type, ms) VALUES(?1, ?2)", &q, err);
+  if (code != MP_OK) return code;
+  mp_sqlite_bind_text(q, 1, event->type);
+  sqlite3_bind_int64(q, 2, ms);
+  code = mp_sqlite_run(s, q, NULL, err);
+  if (code != MP_OK || len >= sizeof s->typed) return code;
+  s->typed_ms = ms;
+  memcpy(s->typed, event->type, len + 1);
+  return MP_OK;
 }
 
 #define EVENT_ROW     "(?, ?, ?, ?, ?, ?, ?)"
@@ -47,6 +71,8 @@ static mp_code insert_rows(mp_sqlite *s, const mp_event_row *const *events, size
   for (size_t i = 0; i < count; i++)
     bind_event(q, (int)i * 7, events[i]);
   code = mp_sqlite_run(s, q, NULL, err);
+  for (size_t i = 0; i < count && code == MP_OK; i++)
+    code = note_type(s, events[i], err);
   if (code == MP_OK) s->added[MP_TOTAL_EVENTS] += (int64_t)count;
   return code;
 }
@@ -182,8 +208,9 @@ static mp_code read_events(mp_sqlite *s, const mp_event_filter *filter, sqlite3_
   }
   if (filter->type) {
     return mp_sqlite_read(s, MP_SQL_EVENTS_OF_TYPE,
-                          SHOWN "event e INDEXED BY event_type" WITH_ROUTING
-                                "WHERE e.type = ?3 AND e.id < ?1 " NEWEST_FIRST,
+                          SHOWN "event_type t CROSS JOIN event e ON " MP_OF_TYPE("e", "t")
+                              WITH_ROUTING "WHERE t.type = ?3 AND t.ms <= ?1 >> " MP_ID_SHIFT_SQL
+                                           " AND e.id < ?1 ORDER BY t.ms DESC, e.id DESC LIMIT ?2",
                           q, err);
   }
   return mp_sqlite_read(s, MP_SQL_EVENTS,

@@ -2,8 +2,11 @@
  * store thread, when a store is opened.
  *
  * The layout, and why. An event that is delivered at once costs a write to each of event,
- * event_type, delivery and delivery_webhook, and a part of one to bundle.
+ * delivery and delivery_webhook, and a part of one to event_type and bundle.
  * - event is keyed by its id, which grows with time: new events are appended.
+ * - event_type says in which milliseconds, by their ids, there are events of a type: under load
+ * many share one, where an index would have an entry for each. A listing looks through those of
+ * such a millisecond.
  * - delivery is keyed by (event, webhook), so that it is appended too. It stays small: the event's
  *   body is in event, the attempts that failed are in attempt. The attempt that delivered is in the
  *   delivery's own row (at_ms, duration_us, status, response; NULL in every other row): the usual
@@ -33,7 +36,9 @@ static const struct {
      "CREATE TABLE event("
      "id INTEGER PRIMARY KEY, type TEXT NOT NULL, model TEXT, created_ms INTEGER NOT NULL, "
      "order_key TEXT, headers TEXT, body BLOB NOT NULL) STRICT"},
-    {"event_type", "CREATE INDEX event_type ON event(type)"},
+    {"event_type",
+     "CREATE TABLE event_type("
+     "type TEXT NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY(type, ms)) STRICT, WITHOUT ROWID"},
     {"delivery",
      "CREATE TABLE delivery("
      "event_id INTEGER NOT NULL, webhook_id INTEGER NOT NULL, state INTEGER NOT NULL, "

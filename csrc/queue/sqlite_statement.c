@@ -140,6 +140,7 @@ mp_code mp_sqlite_integer(mp_sqlite *s, sqlite3_stmt *q, int64_t fallback, int64
  */
 static void forget(mp_sqlite *s) {
   memset(s->added, 0, sizeof s->added);
+  s->typed[0] = '\0';
   s->ended_count = 0;
   mp_sqlite_bundles_undo(s);
   mp_sqlite_webhook_forget(s);

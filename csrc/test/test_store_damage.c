@@ -77,7 +77,7 @@ static void an_altered_schema_is_refused(void **state) {
       "DROP INDEX delivery_due",
       "DROP TABLE attempt",
       "ALTER TABLE event ADD COLUMN x TEXT",
-      "DROP INDEX event_type; CREATE INDEX event_type ON event(model)",
+      "DROP INDEX delivery_lease; CREATE INDEX delivery_lease ON delivery(lease)",
       "PRAGMA user_version = 0",
       "PRAGMA user_version = -1",
   };

@@ -79,6 +79,43 @@ static void events_are_listed_newest_first(void **state) {
   assert_int_equal(none.count, 0);
 }
 
+/* Two types in turns, in milliseconds that they share and in some of their own, over two
+ * transactions: pages of any size give each event of the type once. */
+static void events_of_a_type_are_listed_newest_first(void **state) {
+  static const int64_t times[] = {100, 100, 100, 100, 101, 103, 103, 107, 107, 107, 107, 500};
+  enum { COUNT = sizeof times / sizeof times[0] };
+  fixture *f = *state;
+  char longest[200];
+
+  memset(longest, 'l', sizeof longest);
+  longest[sizeof longest - 1] = '\0';
+  for (int half = 0; half < 2; half++) {
+    begin(f);
+    for (int i = half * COUNT / 2; i < (half + 1) * COUNT / 2; i++) {
+      mp_event_row row = {
+          .id = accepted_at(times[i]) + i, .type = i % 2 ? "a" : longest, .body = ""};
+      must(f, mp_store_event_insert(f->store, &row, &f->err));
+    }
+    commit(f);
+  }
+  for (int limit = 1; limit <= COUNT; limit++) {
+    for (int odd = 0; odd < 2; odd++) {
+      int64_t before = 0;
+      int expected = COUNT - 2 + odd;
+      for (;;) {
+        events page = {0};
+        list(f, odd ? "a" : longest, before, limit, &page);
+        assert_true(page.count == limit || (page.count < limit && expected - 2 * page.count < 0));
+        for (int i = 0; i < page.count; i++, expected -= 2)
+          assert_int_equal(page.ids[i], accepted_at(times[expected]) + expected);
+        if (page.count < limit) break;
+        before = page.ids[page.count - 1];
+      }
+      assert_true(expected < 0);
+    }
+  }
+}
+
 static int64_t event_of_key(fixture *f, const char *key, int64_t since_ms) {
   int64_t id = -1;
   must(f, mp_store_idempotent(f->store, key, since_ms, &id, &f->err));
@@ -483,6 +520,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       STORE_TEST(events_are_kept_as_given),
       STORE_TEST(events_are_listed_newest_first),
+      STORE_TEST(events_of_a_type_are_listed_newest_first),
       STORE_TEST(idempotency_keys_last_for_their_window),
       STORE_TEST(an_expired_key_that_is_still_there_does_not_count),
       STORE_TEST(claims_take_the_longest_due_first),

@@ -1,5 +1,7 @@
 /* Retention: what a step forgets, what it keeps, and that the file gets smaller. */
 #include "store_fixture.h"
+/* store_fixture.h has cmocka.h and what it needs */
+#include "queue/sqlite.h"
 
 static int prune_all(fixture *f, int64_t ended, int64_t dead, int64_t held) {
   mp_prune_before before = {.ended_ms = ended, .dead_ms = dead, .held_ms = held};
@@ -65,6 +67,48 @@ static void age_and_outcome_decide(void **state) {
   assert_int_equal(prune_all(f, 0, 0, 200), 2);                /* 6 and 8 */
   assert_int_equal(prune_all(f, INT64_MAX, INT64_MAX, INT64_MAX), 0); /* 4 and 5 are open */
   assert_int_equal(events_left(f), 2);
+}
+
+static int64_t types_noted(fixture *f) {
+  sqlite3_stmt *q;
+  int64_t count;
+
+  assert_int_equal(sqlite3_prepare_v2(mp_sqlite_of(f->store)->db, "SELECT count(*) FROM event_type",
+                                      -1, &q, NULL),
+                   SQLITE_OK);
+  assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+  count = sqlite3_column_int64(q, 0);
+  sqlite3_finalize(q);
+  return count;
+}
+
+/* In which milliseconds there are events of a type is forgotten with the last of them. */
+static void types_go_with_their_last_event(void **state) {
+  fixture *f = *state;
+  mp_event_row other = {.id = event_at(100, 9), .type = "other", .body = ""};
+  int64_t hook;
+
+  begin(f);
+  hook = add_webhook(f, true);
+  add_old_event(f, 100, 1);
+  add_delivery(f, add_old_event(f, 100, 2), hook, MP_WAITING, 5, 0);
+  add_old_event(f, 100, 3);
+  must(f, mp_store_event_insert(f->store, &other, &f->err));
+  add_old_event(f, 101, 4);
+  add_old_event(f, 200, 5);
+  commit(f);
+  assert_int_equal(types_noted(f), 4);
+  assert_int_equal(prune_all(f, 150, 150, 150), 4);
+  assert_int_equal(types_noted(f), 2); /* of 2, which is open, and 5, which is young */
+  begin(f);
+  add_old_event(f, 101, 6); /* it is noted anew */
+  commit(f);
+  assert_int_equal(types_noted(f), 3);
+  begin(f);
+  must(f, mp_store_webhook_delete(f->store, hook, &f->err));
+  commit(f);
+  assert_int_equal(prune_all(f, INT64_MAX, INT64_MAX, INT64_MAX), 3);
+  assert_int_equal(types_noted(f), 0);
 }
 
 static void what_waited_behind_a_forgotten_delivery_is_due(void **state) {
@@ -167,6 +211,7 @@ int main(void) {
 #define PRUNE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
   const struct CMUnitTest tests[] = {
       PRUNE_TEST(age_and_outcome_decide),
+      PRUNE_TEST(types_go_with_their_last_event),
       PRUNE_TEST(what_waited_behind_a_forgotten_delivery_is_due),
       PRUNE_TEST(steps_are_bounded_and_go_on),
       PRUNE_TEST(it_tells_when_the_next_is_too_old),
