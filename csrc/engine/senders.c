@@ -64,9 +64,9 @@ void mp_senders_free(mp_engine *engine) {
   mp_senders_join(engine);
   for (int i = 0; i < engine->sender_count; i++) {
     mp_sender *s = &engine->senders[i];
+    /* Their leases end with the engine's row. */
     for (mp_node *n; (n = mp_list_pop(&s->handed)) != NULL;)
-      mp_delivery_free(
-          MP_CONTAINER(n, mp_delivery, node)); /* their leases end with the engine's row */
+      mp_delivery_free(MP_CONTAINER(n, mp_delivery, node));
     mp_client_free(s->client);
     pthread_mutex_destroy(&s->lock);
   }

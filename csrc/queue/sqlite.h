@@ -4,6 +4,7 @@
 
 #include <sqlite3.h>
 
+#include "base/id.h"
 #include "queue/store_ops.h"
 
 /* The statements that are kept prepared; the SQL of each stands in the function that uses it. */
@@ -237,16 +238,19 @@ mp_code mp_sqlite_newer(mp_sqlite *s, int64_t version, mp_error *err);
 
 /* The due time of what waits behind another of its order key, and of what is held until
  * mp_store_release. */
-#define MP_BEHIND INT64_MAX
-#define MP_PARKED (INT64_MAX - 1)
-/* An event of a row of event_type, by their ids (base/id.h); each with its name in the statement.
- */
-#define MP_ID_SHIFT_SQL "21"
-#define MP_OF_TYPE(e, t)                                                            \
-  e ".id BETWEEN " t ".ms << " MP_ID_SHIFT_SQL " AND (" t ".ms << " MP_ID_SHIFT_SQL \
-    ") + "                                                                          \
-    "2097151 AND " e ".type = " t ".type"
+#define MP_BEHIND     INT64_MAX
+#define MP_PARKED     (INT64_MAX - 1)
 #define MP_PARKED_SQL "9223372036854775806"
+
+/* The bits of an event's id below its milliseconds, as text. */
+#define MP_TEXT_OF(number) #number
+#define MP_TEXT(macro)     MP_TEXT_OF(macro)
+#define MP_ID_SHIFT_SQL    MP_TEXT(MP_ID_SHIFT)
+
+/* In SQL: is the event e one of those that the row t of event_type stands for? */
+#define MP_OF_TYPE(e, t)                                                              \
+  e ".type = " t ".type AND " e ".id BETWEEN " t ".ms << " MP_ID_SHIFT_SQL " AND (" t \
+    ".ms << " MP_ID_SHIFT_SQL ") + (1 << " MP_ID_SHIFT_SQL ") - 1"
 
 /* What becomes of a delivery that would wait: it does, or its webhook is gone. (This and the next:
  * sqlite_delivery.c.) */

@@ -22,8 +22,6 @@ static mp_code store_key(mp_sqlite *s, const mp_event_row *event, mp_error *err)
   return mp_sqlite_run(s, q, NULL, err);
 }
 
-_Static_assert(MP_ID_SHIFT == 21, "MP_ID_SHIFT_SQL");
-
 /* There is an event of this type in the millisecond of its id. */
 static mp_code note_type(mp_sqlite *s, const mp_event_row *event, mp_error *err) {
   int64_t ms = mp_event_id_ms(event->id);
@@ -192,8 +190,6 @@ mp_code mp_sqlite_event(mp_store *store, int64_t id, mp_event_fn fn, void *arg, 
   return code;
 }
 
-#define NEWEST_FIRST "ORDER BY e.id DESC LIMIT ?2"
-
 static mp_code read_events(mp_sqlite *s, const mp_event_filter *filter, sqlite3_stmt **q,
                            mp_error *err) {
   if (filter->routing_held) {
@@ -214,7 +210,8 @@ static mp_code read_events(mp_sqlite *s, const mp_event_filter *filter, sqlite3_
                           q, err);
   }
   return mp_sqlite_read(s, MP_SQL_EVENTS,
-                        SHOWN "event e" WITH_ROUTING "WHERE e.id < ?1 " NEWEST_FIRST, q, err);
+                        SHOWN "event e" WITH_ROUTING "WHERE e.id < ?1 ORDER BY e.id DESC LIMIT ?2",
+                        q, err);
 }
 
 mp_code mp_sqlite_events(mp_store *store, const mp_event_filter *filter, mp_event_fn fn, void *arg,

@@ -62,6 +62,11 @@ static mp_code end_held(mp_sqlite *s, int64_t event_id, int64_t now_ms, mp_error
   return code;
 }
 
+#define LAST_OF_ITS_TYPE                                                                      \
+  "DELETE FROM event_type WHERE ms = ?1 >> " MP_ID_SHIFT_SQL                                  \
+  " AND type = (SELECT type FROM event WHERE id = ?1) AND NOT EXISTS (SELECT 1 FROM event e " \
+  "WHERE e.id <> ?1 AND " MP_OF_TYPE("e", "event_type") ")"
+
 static mp_code forget(mp_sqlite *s, int64_t event_id, int64_t now_ms, mp_error *err) {
   mp_code code = end_held(s, event_id, now_ms, err);
 
@@ -78,12 +83,8 @@ static mp_code forget(mp_sqlite *s, int64_t event_id, int64_t now_ms, mp_error *
                      event_id, err);
   }
   if (code == MP_OK) {
-    code = delete_of(s, MP_SQL_PRUNE_TYPE,
-                     "DELETE FROM event_type WHERE ms = ?1 >> " MP_ID_SHIFT_SQL
-                     " AND type = (SELECT type FROM event WHERE id = ?1) "
-                     "AND NOT EXISTS (SELECT 1 FROM event e WHERE e.id <> ?1 AND " MP_OF_TYPE(
-                         "e", "event_type") ")",
-                     event_id, err);
+    code = delete_of(s, MP_SQL_PRUNE_TYPE, LAST_OF_ITS_TYPE, event_id, err);
+    s->typed[0] = '\0'; /* it may be what this transaction noted last */
   }
   if (code == MP_OK) {
     code = delete_of(s, MP_SQL_PRUNE_EVENT, "DELETE FROM event WHERE id = ?1", event_id, err);

@@ -5,8 +5,8 @@
  * delivery and delivery_webhook, and a part of one to event_type and bundle.
  * - event is keyed by its id, which grows with time: new events are appended.
  * - event_type says in which milliseconds, by their ids, there are events of a type: under load
- * many share one, where an index would have an entry for each. A listing looks through those of
- * such a millisecond.
+ *   many share one, where an index would have an entry for each. A listing looks through the events
+ *   of such a millisecond.
  * - delivery is keyed by (event, webhook), so that it is appended too. It stays small: the event's
  *   body is in event, the attempts that failed are in attempt. The attempt that delivered is in the
  *   delivery's own row (at_ms, duration_us, status, response; NULL in every other row): the usual

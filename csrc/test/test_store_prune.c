@@ -86,6 +86,8 @@ static int64_t types_noted(fixture *f) {
 static void types_go_with_their_last_event(void **state) {
   fixture *f = *state;
   mp_event_row other = {.id = event_at(100, 9), .type = "other", .body = ""};
+  mp_prune_before all = {.ended_ms = INT64_MAX, .dead_ms = INT64_MAX, .held_ms = INT64_MAX};
+  mp_pruned step;
   int64_t hook;
 
   begin(f);
@@ -109,6 +111,13 @@ static void types_go_with_their_last_event(void **state) {
   commit(f);
   assert_int_equal(prune_all(f, INT64_MAX, INT64_MAX, INT64_MAX), 3);
   assert_int_equal(types_noted(f), 0);
+  begin(f);
+  add_old_event(f, 300, 7);
+  must(f, mp_store_prune(f->store, &all, 900, 0, &step, &f->err));
+  assert_int_equal(step.count, 1);
+  add_old_event(f, 300, 8); /* what was noted is gone, though in the same transaction */
+  commit(f);
+  assert_int_equal(types_noted(f), 1);
 }
 
 static void what_waited_behind_a_forgotten_delivery_is_due(void **state) {
